@@ -1,0 +1,22 @@
+# Outside libraries, found through pkg-config only; nothing is downloaded.
+#   PkgConfig::UV   libuv
+#   qn_lua_headers  the Lua 5.4 headers without the library (the module never links liblua)
+#   qn_liblua       liblua: the whole static archive when there is one, else the shared library
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+pkg_check_modules(UV REQUIRED IMPORTED_TARGET "libuv>=1.44")
+pkg_search_module(LUA REQUIRED IMPORTED_TARGET lua5.4 lua-5.4 "lua>=5.4 lua<5.5")
+find_program(QN_LUA_INTERPRETER NAMES lua5.4 lua REQUIRED)
+
+add_library(qn_lua_headers INTERFACE)
+target_include_directories(qn_lua_headers SYSTEM INTERFACE ${LUA_INCLUDE_DIRS})
+
+# The whole archive: a binary module may call a function of the Lua API that we never call.
+add_library(qn_liblua INTERFACE)
+find_library(QN_LUA_ARCHIVE NAMES liblua5.4.a liblua-5.4.a HINTS ${LUA_LIBRARY_DIRS} ${LUA_LIBDIR})
+if(QN_LUA_ARCHIVE)
+  target_link_libraries(qn_liblua INTERFACE
+    "-Wl,--whole-archive" "${QN_LUA_ARCHIVE}" "-Wl,--no-whole-archive" m ${CMAKE_DL_LIBS})
+else()
+  target_link_libraries(qn_liblua INTERFACE PkgConfig::LUA)
+endif()
