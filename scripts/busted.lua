@@ -67,8 +67,8 @@ local function main()
 
   package.preload["busted.outputHandlers.qn"] = function() return handler_of(counts) end
   require("busted.compatibility").exit = finish
+  for i = -8, 0 do options[i] = arg[i] end
   _G.arg = table.move(arg, 1, #arg, #options + 1, options)
-  arg[0] = "scripts/busted.lua"
   require("busted.runner")({ standalone = false })
   finish(0)
 end
