@@ -7,6 +7,7 @@
 #ifndef QN_STREAM_I_H
 #define QN_STREAM_I_H
 
+#include "loop/chunk_i.h"
 #include "qn/filter.h"
 #include "qn/stream.h"
 
@@ -32,6 +33,35 @@ typedef enum qn__slot { QN__SLOT_OPTIONS, QN__SLOT_BIND, QN__SLOT_DIAL, QN__SLOT
 int qn__stream_set_slot(qn_stream_t *s, qn__slot_t slot, void *p, void (*free_fn)(void *p));
 void *qn__stream_slot(const qn_stream_t *s, qn__slot_t slot);
 
+/* --- holding a side --------------------------------------------------------------------------
+ *
+ * A pump or a file sender holds one side of a stream for as long as it runs: others get QN_E_BUSY. The
+ * holder keeps a reference to the stream. */
+
+typedef struct qn__hold qn__hold_t;
+struct qn__hold {
+  /* Ready phase: the stream was woken for this side. For a writer the queue was flushed just before. */
+  void (*wake)(qn__hold_t *h);
+  /* The side is over and already let go: settle with qn_op_settle, which runs later. */
+  void (*fail)(qn__hold_t *h, int err);
+  bool waits; /* writer: waits for room, so the stall clock runs (qn__stream_stall_check applies it) */
+};
+/* 0, QN_E_BUSY, QN_E_CLOSED, QN_E_NOT_CONNECTED, QN_E_SHUTDOWN or the side's error. */
+int qn__stream_hold_reader(qn_stream_t *s, qn__hold_t *h);
+int qn__stream_hold_writer(qn_stream_t *s, qn__hold_t *h);
+void qn__stream_let_reader(qn_stream_t *s);
+void qn__stream_let_writer(qn_stream_t *s);
+void qn__stream_stall_check(qn_stream_t *s);
+/* For the holder of the reading side: > 0 bytes came into the buffer, 0 end, QN_AGAIN, or an error. */
+int64_t qn__stream_fill(qn_stream_t *s, size_t room);
+/* For the holder of the writing side: hands bytes down whatever the mark says (the caller compares
+ * qn_stream_queued); 0 or an error, which has failed the writing side (and called `fail`). */
+int qn__stream_give(qn_stream_t *s, const uint8_t *data, size_t size);
+/* Flushes: 0 nothing is queued, QN_AGAIN a wake comes, or an error as above. */
+int qn__stream_try_flush(qn_stream_t *s);
+/* Bytes that the holder sent past the filters (sendfile): counts as progress. */
+void qn__stream_note_sent(qn_stream_t *s, size_t n);
+
 /* --- bottom filters -------------------------------------------------------------------------- */
 
 /* f_socket.c. A connected, non-blocking socket; takes the descriptor (also on failure: it is closed). */
@@ -47,15 +77,12 @@ bool qn__filter_is_socket(const qn_filter_t *f);
 /* f_trace.c */
 int qn__f_trace_new(qn_loop_t *loop, qn_filter_t **out);
 
-/* --- lent memory ----------------------------------------------------------------------------- */
-
-/* The loop's one scratch chunk of QN__CHUNK bytes: fill() may use it as rd.base (rd.lent = true) when
- * rd is empty; qn_stream_keep / qn_stream_consume give it back (copying the rest, or taking the chunk
- * over when the rest is 8 KiB or more). NULL when it is lent already. (loop/chunk.c) */
-#define QN__CHUNK (64u * 1024u)
-uint8_t *qn__chunk_lend(qn_loop_t *loop);
-void qn__chunk_back(qn_loop_t *loop, uint8_t *chunk);
-/* The borrower keeps the block for good (it is freed by qn_free); the loop makes itself a new one. */
-void qn__chunk_keep(qn_loop_t *loop, uint8_t *chunk);
+/* --- lent memory -----------------------------------------------------------------------------
+ *
+ * fill() may use the loop's one scratch chunk (loop/chunk_i.h) as rd.base (rd.lent = true) when rd is
+ * empty. The stream gives it back after use: qn__buf_settle copies a small rest into a block of its own,
+ * takes the chunk over when the rest is 8 KiB or more. */
+#define QN__KEEP_CHUNK (8u * 1024u)
+void qn__buf_settle(qn_loop_t *loop, qn_buf_t *b);
 
 #endif

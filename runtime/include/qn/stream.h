@@ -51,11 +51,14 @@ QN_API int qn_stream_memory(qn_loop_t *loop, qn_slice_t bytes, size_t limit, qn_
 QN_API qn_slice_t qn_stream_written(const qn_stream_t *s);
 
 /* Graceful: readers settle with QN_E_CLOSED, waiting writers too; what the queue holds is still sent
- * (for at most the stall time without progress), then the descriptor is closed. Idempotent. */
+ * (for at most the stall time without progress), then the descriptor is closed. While a dial is under
+ * way: with bytes written it is remembered until they are sent, else the dial is stopped. Unread bytes
+ * are dropped. The handle is of no further use. Idempotent. */
 QN_API void qn_stream_close(qn_stream_t *s);
 /* Immediate: the queue is dropped, TCP peers see a reset. Idempotent. */
 QN_API void qn_stream_abort(qn_stream_t *s);
-/* Settles when a closing stream is really closed (0 at once when it is). One waiter per stream. */
+/* Waits until the descriptor is gone: 0 at once when there is none (any more), QN_AGAIN: `op` settles
+ * with 0. One waiter per stream (QN_E_BUSY). */
 QN_API int qn_stream_closed(qn_stream_t *s, qn_op_t *op);
 
 /* --- reading --------------------------------------------------------------------------------- */
@@ -76,7 +79,8 @@ typedef int64_t (*qn_scan_fn)(const uint8_t *data, size_t size, bool ended, size
 typedef struct qn_want {
   qn_want_kind_t kind;
   size_t n;               /* SOME, UPTO, EXACT */
-  size_t max;             /* DELIM, ALL, SCAN: more than this without an answer is QN_E_LIMIT */
+  size_t max;             /* the largest item (DELIM: without its delimiter; ALL, SCAN), a larger one is
+                             QN_E_LIMIT; 0 = QN_LINE_MAX_DEFAULT (DELIM) or QN_ALL_MAX_DEFAULT */
   const char *delim;      /* DELIM: stays valid while the op is pending; 1..64 bytes */
   size_t delim_size;
   qn_scan_fn scan;
@@ -90,10 +94,10 @@ typedef struct qn_got {
   bool ended;        /* the stream ended and these are its last bytes (or none: size == 0) */
 } qn_got_t;
 
-/* 0: *got is set now. QN_AGAIN: `op` waits; in `done` a result of 0 means that qn_stream_got(s) is set,
+/* 0: *got is set now. QN_AGAIN: `op` waits (NULL: nobody does); in `done` a result of 0 means that qn_stream_got(s) is set,
  * negative results are errors (QN_E_EOF for EXACT cut short, with the bytes still in the buffer;
- * QN_E_LIMIT; QN_E_CLOSED; the stream's own error). QN_E_BUSY: another reader waits; it is not
- * disturbed. Tries to fill before it waits. Bytes stay in the buffer until they are consumed: a
+ * QN_E_LIMIT; QN_E_CLOSED; the stream's own error; QN_E_EOF for a SCAN cut short). QN_E_BUSY: another
+ * reader waits; it is not disturbed. Tries to fill before it waits. Bytes stay in the buffer until they are consumed: a
  * cancelled or timed-out want loses nothing. The want is copied. */
 QN_API int qn_stream_want(qn_stream_t *s, qn_op_t *op, const qn_want_t *want, qn_got_t *got);
 QN_API qn_got_t qn_stream_got(const qn_stream_t *s);
@@ -124,17 +128,23 @@ typedef struct qn_writer {
   int n, i;        /* slices, the current one */
   size_t off;      /* bytes of the current one that were taken */
   size_t taken;    /* bytes taken in all: err.partial after a failure */
+  size_t left;     /* private: bytes not yet taken */
+  qn_stream_t *stream; /* private */
+  qn_op_t *op;     /* private: who waits */
   uint8_t what;    /* private: write, flush or finish */
 } qn_writer_t;
 
 /* 0: everything was taken (sent or copied into the queue). QN_AGAIN: `op` waits for room with `w` as
- * its storage (w == NULL: QN_AGAIN is returned without waiting and nothing was taken). Negative: error;
- * w->taken says how much was taken. A writer that is cancelled after a partial hand-over fails the
+ * its storage (w == NULL or op == NULL: QN_AGAIN is returned without waiting and nothing was taken; it
+ * is accepted when the queue is empty or everything fits below the mark). Negative: error; w->taken
+ * says how much was taken. QN_E_BUSY while a pump or a file sender holds the writing side. A writer that is cancelled after a partial hand-over fails the
  * writing side for good (the peer would see a torn message). */
 QN_API int qn_stream_write(qn_stream_t *s, qn_op_t *op, qn_writer_t *w, const qn_slice_t *v, int n);
 /* Waits until the queue is empty. */
 QN_API int qn_stream_flush(qn_stream_t *s, qn_op_t *op, qn_writer_t *w);
-/* Flushes, then ends our writing side (FIN; close_notify first where there is TLS). */
+/* Flushes, then ends our writing side (FIN; close_notify first where there is TLS). Later writes give
+ * QN_E_SHUTDOWN from now on. It goes on when nobody waits for it (op == NULL, or cancelled). 0 when it
+ * is done, also when it was done before. */
 QN_API int qn_stream_finish(qn_stream_t *s, qn_op_t *op, qn_writer_t *w);
 /* Tries to send what is queued now, without waiting: bytes sent, or an error. */
 QN_API int64_t qn_stream_push_out(qn_stream_t *s);
@@ -144,7 +154,9 @@ QN_API size_t qn_stream_write_mark(const qn_stream_t *s);
 /* Counts progress of the writing side: lets callers restart a stall deadline. */
 QN_API uint64_t qn_stream_sent(const qn_stream_t *s);
 QN_API uint64_t qn_stream_received(const qn_stream_t *s);
-QN_API void qn_stream_set_stall(qn_stream_t *s, uint64_t ms); /* 0 = no limit; default 60 s */
+/* No progress for this long while somebody waits for the writing side: the waiters get QN_E_TIMEOUT, a
+ * closing stream is aborted. 0 = no limit; default 60 s. */
+QN_API void qn_stream_set_stall(qn_stream_t *s, uint64_t ms);
 
 /* --- bulk ------------------------------------------------------------------------------------ */
 
@@ -160,7 +172,7 @@ typedef struct qn_pump_opts {
 QN_API int qn_pump_start(qn_stream_t *src, qn_stream_t *dst, const qn_pump_opts_t *opts, qn_op_t *op);
 QN_API uint64_t qn_pump_moved(const qn_op_t *op);
 QN_API char qn_pump_failed(const qn_op_t *op);
-QN_API void qn_pump_end(qn_op_t *op); /* frees the pump; every `done` must call it */
+QN_API void qn_pump_end(qn_op_t *op); /* frees the pump; every `done` (or who forgets op) must call it */
 
 /* Sends `count` bytes (UINT64_MAX = to the end) of the descriptor from `offset`, by sendfile(2) when the
  * stack is a bare socket. The descriptor must stay open until `op` settles. Result: bytes. */
@@ -171,11 +183,12 @@ QN_API void qn_send_file_end(qn_op_t *op);
 /* --- facts ----------------------------------------------------------------------------------- */
 
 QN_API qn_state_t qn_stream_state(const qn_stream_t *s);
-QN_API bool qn_stream_is_closed(const qn_stream_t *s);
+QN_API bool qn_stream_is_closed(const qn_stream_t *s); /* close or abort was called */
 QN_API bool qn_stream_readable(const qn_stream_t *s); /* our reading side has not ended or failed */
 QN_API bool qn_stream_writable(const qn_stream_t *s);
 /* The last error (sticky), 0 = none. */
 QN_API int qn_stream_error(const qn_stream_t *s);
+/* QN_E_NOT_CONNECTED when there is none; known until close, also after the peer has ended it. */
 QN_API int qn_stream_local_addr(const qn_stream_t *s, qn_addr_t *out);
 QN_API int qn_stream_peer_addr(const qn_stream_t *s, qn_addr_t *out);
 QN_API int qn_stream_fd(const qn_stream_t *s); /* -1 when there is none */
@@ -189,7 +202,14 @@ QN_API uint64_t qn_stream_id(const qn_stream_t *s); /* per loop, from 1; what tr
 QN_API int qn_stream_set_option(qn_stream_t *s, const char *name, int64_t value);
 QN_API int qn_stream_get_option(qn_stream_t *s, const char *name, int64_t *value);
 
-/* --- events ---------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------------------
+ *
+ * Orders. Connecting: STATE(host_lookup) STATE(connecting) HOST_FOUND STATE(connected) CONNECTED.
+ * The peer ends its side: READ_ENDED; that is no error. Once both sides have ended, the stream becomes
+ * unconnected by itself: STATE(unconnected) DISCONNECTED CLOSED. A reset ends both sides at once:
+ * ERROR STATE(unconnected) READ_ENDED DISCONNECTED CLOSED. Our close: STATE(closing)
+ * STATE(unconnected) READ_ENDED DISCONNECTED CLOSED. READ_ENDED comes once, DISCONNECTED only after
+ * connected or closing. */
 
 typedef enum qn_event {
   QN_EVENT_STATE = 1 << 0,      /* arg: the new state */

@@ -8,22 +8,30 @@
 #include "qn/stream.h"
 
 typedef enum qn_trace_what {
-  QN_TRACE_OPEN, QN_TRACE_READ, QN_TRACE_WRITE, QN_TRACE_END, QN_TRACE_FINISH, QN_TRACE_CLOSE, QN_TRACE_ERROR
+  QN_TRACE_OPEN,   /* the layer below is up */
+  QN_TRACE_READ,
+  QN_TRACE_WRITE,
+  QN_TRACE_END,    /* the peer ended its writing side */
+  QN_TRACE_FINISH, /* we ended ours */
+  QN_TRACE_CLOSE,
+  QN_TRACE_ERROR
 } qn_trace_what_t;
 
 typedef struct qn_trace_event {
   qn_trace_what_t what;
   uint64_t stream_id;
-  const char *layer;   /* "socket" */
-  qn_slice_t bytes;    /* READ, WRITE */
-  int error;           /* ERROR */
-  const qn_addr_t *peer;
+  const char *layer;     /* name of the layer below the trace: "socket" */
+  qn_slice_t bytes;      /* READ, WRITE: valid during the call */
+  int error;             /* ERROR */
+  const qn_addr_t *peer; /* NULL when it is not known */
 } qn_trace_event_t;
 
+/* Takes notes only: it must not call into streams. */
 typedef void (*qn_trace_fn)(const qn_trace_event_t *e, void *data);
+/* For streams that are connected from now on; NULL switches it off for all. */
 QN_API void qn_loop_set_trace(qn_loop_t *loop, qn_trace_fn fn, void *data);
-/* A ready-made function: `> #3 12:00:00.123 127.0.0.1:80 5 bytes` and a hex + ASCII dump on `data`
- * (a FILE *). */
+/* A ready-made function: `> #3 12:00:00.123 127.0.0.1:80 5 bytes` (`>` out, `<` in, `*` others) and a
+ * hex + ASCII dump, 16 bytes a line, on `file` (a FILE *). */
 QN_API void qn_trace_hexdump(const qn_trace_event_t *e, void *file);
 
 #endif
