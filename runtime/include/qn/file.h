@@ -37,7 +37,8 @@ QN_API int qn_file_truncate(qn_file_t *f, qn_op_t *op, uint64_t size);
 QN_API int qn_file_fstat(qn_file_t *f, qn_op_t *op);
 QN_API int qn_file_stat(qn_loop_t *loop, qn_op_t *op, const char *path, bool follow);
 QN_API const qn_file_stat_t *qn_file_stat_result(qn_op_t *op); /* in `done`, until qn_file_end */
-/* Frees the request behind a settled op (a no-op when it was cancelled). Every `done` must call it. */
+/* Frees the request behind a settled op (a no-op when it was cancelled). Every `done` must call it,
+ * and so must who forgets the op. */
 QN_API void qn_file_end(qn_op_t *op);
 QN_API int qn_file_fd(const qn_file_t *f);
 /* Closes the descriptor (in the pool, waiting for running calls) and frees the object. Idempotent

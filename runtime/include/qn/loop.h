@@ -21,7 +21,8 @@ typedef enum qn_turn_mode {
 QN_API qn_loop_t *qn_loop_new(struct uv_loop_s *uv);
 /* Runs the loop until every handle of ours is closed, then frees it. All objects on it must have been
  * closed; returns the number of those that were not (0 = clean; they are named on stderr in debug
- * builds). */
+ * builds). Waits for calls that still run in the thread pool, orphans included: a program that does
+ * not want to wait for them ends without freeing the loop. */
 QN_API int qn_loop_free(qn_loop_t *loop);
 
 /* One turn; false when nothing is alive any more (no ready work, no armed timer, no active handle). */
@@ -30,11 +31,13 @@ QN_API bool qn_loop_turn(qn_loop_t *loop, qn_turn_mode_t mode);
 QN_API void qn_loop_run(qn_loop_t *loop);
 QN_API void qn_loop_stop(qn_loop_t *loop);
 QN_API bool qn_loop_alive(const qn_loop_t *loop);
-/* Keeps the loop alive although no handle does (counted). */
+/* Keeps the loop alive although no handle does (counted). Orphans in the thread pool keep it alive
+ * too: qn_loop_stats tells them apart. */
 QN_API void qn_loop_hold(qn_loop_t *loop, bool on);
 
 /* For foreign poll loops: wait until `fd` is readable or `timeout` ms have passed (-1 = no limit),
- * then call qn_loop_turn(loop, QN_TURN_NOWAIT). */
+ * then call qn_loop_turn(loop, QN_TURN_NOWAIT). Ask for the timeout before each wait: it also tells
+ * the kernel what was started since the last turn. */
 QN_API int qn_loop_fd(const qn_loop_t *loop);
 QN_API int qn_loop_timeout(qn_loop_t *loop);
 

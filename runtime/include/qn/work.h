@@ -14,12 +14,14 @@ struct qn_work {
   int64_t (*run)(qn_work_t *w);
   /* Frees the request and what it holds; called on the loop's thread. */
   void (*free)(qn_work_t *w);
+  void *job; /* the runtime's */
 };
 
 /* Starts `w` for `op`. Failure (negative): nothing was started, the caller still owns `w`.
  * Success: when `op` settles with the call's result, the request is still there (op->owner == w) and
- * the `done` callback must end it with qn_work_end(w); after a cancelled op the runtime frees it. */
+ * the `done` callback must end it with qn_work_end(w); after a cancelled op the runtime frees it
+ * (op->owner is NULL then). Who forgets an op (qn_op_forget) ends op->owner as well, unless NULL. */
 QN_API int qn_work_start(qn_loop_t *loop, qn_work_t *w, qn_op_t *op);
-QN_API void qn_work_end(qn_work_t *w);
+QN_API void qn_work_end(qn_work_t *w); /* a no-op for NULL */
 
 #endif
