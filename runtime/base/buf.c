@@ -1,11 +1,11 @@
-/* buf.c: the byte queue between filters (qn/filter.h): append behind, consume in front, prepend.
+/* buf.c: the byte queue between filters (qn/buf.h): append behind, consume in front, prepend.
  *
  * Called by filters and streams. Knows no limit of its own: callers compare qn_buf_size with theirs
  * before they append. A lent block (the loop's chunk) is used in place but never grown or freed here:
  * its borrower gives it back.
  * Invariant: head <= tail <= cap; an empty queue has head == tail == 0 and holds at most KEEP bytes.
  */
-#include "qn/filter.h"
+#include "qn/buf.h"
 
 #include "base/assert.h"
 

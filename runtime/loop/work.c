@@ -42,7 +42,7 @@ static void after(uv_work_t *req, int status) {
   if (op != NULL) {
     qn_op_settle(op, status < 0 ? status : result);
   } else {
-    work->free(work);
+    qn_work_end(work);
   }
 }
 
