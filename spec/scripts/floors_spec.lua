@@ -113,7 +113,8 @@ describe("floors", function()
   it("allows what only looks like a defect", function()
     assert.same({}, floors.check(tree({
       ["runtime/base/buf.c"] = HEAD .. '/* sprintf(x) and free(y) */\n'
-        .. 'const char *s = "free(\\")";\n' .. "void my_free(void);\n// malloc(3)\nvoid f(void) { qn_free(p); x = a / b; }\n",
+        .. 'const char *s = "free(\\")";\nvoid my_free(void);\n// malloc(3)\n'
+        .. "void f(void) { qn_free(p); x = a / b; }\n",
       ["runtime/base/alloc.c"] = HEAD .. "void g(void) { free(p); }\n",
       ["spec/runtime/base/alloc_test.c"] = "",
       ["lua/qn/task.lua"] = '-- head\nlocal function late()\n  return require("qn.group")\nend\n',
