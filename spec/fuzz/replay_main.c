@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static unsigned long n_inputs;
 
-static int replay_file(const char *path) {
+static int replay_file(const char *path)
+{
   FILE *file = fopen(path, "rb");
   if (file == NULL) {
     perror(path);
@@ -44,7 +45,8 @@ static int replay_file(const char *path) {
   return 0;
 }
 
-static int replay_folder(const char *path) {
+static int replay_folder(const char *path)
+{
   struct dirent **entries;
   int n = scandir(path, &entries, NULL, alphasort);
   if (n < 0) {
@@ -64,7 +66,8 @@ static int replay_folder(const char *path) {
   return failed;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   int failed = 0;
   for (int i = 1; i < argc; i++) {
     struct stat st;

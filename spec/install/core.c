@@ -1,6 +1,7 @@
 /*
  * A program of somebody else that uses the C core without Lua: a timer on a loop of its own. It
- * includes installed headers only. Prints "core <version>" and ends with status 0 when all went well.
+ * includes installed headers only. Prints "core <version>" and ends with status 0 when all went
+ * well.
  */
 #include <qn/qn.h>
 
@@ -8,12 +9,14 @@
 
 static int n_fired;
 
-static void on_timer(qn_timer_t *timer) {
+static void on_timer(qn_timer_t *timer)
+{
   (void)timer;
   n_fired++;
 }
 
-int main(void) {
+int main(void)
+{
   qn_loop_t *loop = qn_loop_new(NULL);
   if (loop == NULL) {
     return 1;

@@ -38,14 +38,16 @@ static char test_round[128];
 #define TEST(id)                                                  \
   static void test_run_##id(void);                                \
   static test_case_t test_case_##id = {#id, test_run_##id, NULL}; \
-  __attribute__((constructor)) static void test_add_##id(void) {  \
+  __attribute__((constructor)) static void test_add_##id(void)    \
+  {                                                               \
     *test_last = &test_case_##id;                                 \
     test_last = &test_case_##id.next;                             \
   }                                                               \
   static void test_run_##id(void)
 
 TEST_UNUSED __attribute__((format(printf, 3, 4))) static int test_fail(const char *file, int line,
-                                                                       const char *format, ...) {
+                                                                       const char *format, ...)
+{
   if (test_failures++ < TEST_MAX_REPORTS) {
     va_list args;
     va_start(args, format);
@@ -59,7 +61,8 @@ TEST_UNUSED __attribute__((format(printf, 3, 4))) static int test_fail(const cha
 }
 
 TEST_UNUSED __attribute__((format(printf, 1, 2))) static void test_set_round(const char *format,
-                                                                             ...) {
+                                                                             ...)
+{
   va_list args;
   va_start(args, format);
   vsnprintf(test_round, sizeof test_round, format, args);
@@ -67,7 +70,8 @@ TEST_UNUSED __attribute__((format(printf, 1, 2))) static void test_set_round(con
 }
 
 /* Bytes in a readable form; two calls may be alive at once. */
-TEST_UNUSED static const char *test_show(const void *data, size_t size) {
+TEST_UNUSED static const char *test_show(const void *data, size_t size)
+{
   static char buffers[2][512];
   static unsigned turn;
   char *out = buffers[turn++ % 2];
@@ -93,19 +97,22 @@ TEST_UNUSED static const char *test_show(const void *data, size_t size) {
 }
 
 TEST_UNUSED static int test_int(const char *file, int line, const char *text, intmax_t got,
-                                intmax_t want) {
+                                intmax_t want)
+{
   return got == want ||
          test_fail(file, line, "%s is %" PRIdMAX ", want %" PRIdMAX, text, got, want);
 }
 
 TEST_UNUSED static int test_uint(const char *file, int line, const char *text, uintmax_t got,
-                                 uintmax_t want) {
+                                 uintmax_t want)
+{
   return got == want ||
          test_fail(file, line, "%s is %" PRIuMAX ", want %" PRIuMAX, text, got, want);
 }
 
 TEST_UNUSED static int test_mem(const char *file, int line, const char *text, const void *got,
-                                size_t got_size, const void *want, size_t want_size) {
+                                size_t got_size, const void *want, size_t want_size)
+{
   if (got_size == want_size &&
       (got_size == 0 || (got != NULL && want != NULL && memcmp(got, want, got_size) == 0))) {
     return 1;
@@ -115,7 +122,8 @@ TEST_UNUSED static int test_mem(const char *file, int line, const char *text, co
 }
 
 TEST_UNUSED static int test_str(const char *file, int line, const char *text, const char *got,
-                                const char *want) {
+                                const char *want)
+{
   if (got == NULL || want == NULL) {
     return got == want || test_fail(file, line, "%s is %s, want %s", text, got ? got : "NULL",
                                     want ? want : "NULL");
@@ -124,7 +132,8 @@ TEST_UNUSED static int test_str(const char *file, int line, const char *text, co
 }
 
 TEST_UNUSED static int test_ptr(const char *file, int line, const char *text, const void *got,
-                                const void *want) {
+                                const void *want)
+{
   return got == want || test_fail(file, line, "%s is %p, want %p", text, got, want);
 }
 
@@ -147,7 +156,8 @@ TEST_UNUSED static int test_ptr(const char *file, int line, const char *text, co
 #define TEST_ROUND(...) test_set_round(__VA_ARGS__)
 #define TEST_FAILED() (test_failures != 0)
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   static test_case_t *volatile test; /* survives longjmp */
   static unsigned passed, failed;
   for (test = test_first; test != NULL; test = test->next) {
