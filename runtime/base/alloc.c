@@ -37,10 +37,13 @@ void *qn_malloc(size_t size) {
 }
 
 void *qn_calloc(size_t count, size_t size) {
-  if (QN_UNLIKELY(must_fail())) {
+  if (count == 0 || size == 0) {
+    count = size = 1;
+  }
+  if (QN_UNLIKELY(must_fail()) || size > SIZE_MAX / count) {
     return NULL;
   }
-  return count != 0 && size != 0 ? counted(calloc(count, size)) : counted(calloc(1, 1));
+  return counted(calloc(count, size));
 }
 
 void *qn_realloc(void *p, size_t size) {

@@ -93,6 +93,6 @@ void qn__work_detach(qn_loop_t *loop, qn_work_t *w, qn__job_t *job) {
 void qn_work_end(qn_work_t *w) {
   if (w != NULL) {
     QN__ASSERT(w->job == NULL);
-    w->free(w);
+    (*w->free)(w);
   }
 }
