@@ -24,9 +24,10 @@
 #include <time.h>
 #include <uv.h>
 
-#define SEND_AT_ONCE (16u * 1024u) /* queue and new bytes together: from here on a send is tried \
-                                    */
-#define READ_ROOM (16u * 1024u)    /* least room of a recv that cannot use the lent chunk */
+#define SEND_AT_ONCE                                                                          \
+  (16u * 1024u)                 /* queue and new bytes together: from here on a send is tried \
+                                 */
+#define READ_ROOM (16u * 1024u) /* least room of a recv that cannot use the lent chunk */
 #define READ_ROOM_MAX (256u * 1024u)
 #define IOV_BATCH 64
 

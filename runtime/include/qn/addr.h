@@ -11,7 +11,12 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-typedef enum qn_family { QN_FAMILY_ANY, QN_FAMILY_IPV4, QN_FAMILY_IPV6, QN_FAMILY_UNIX } qn_family_t;
+typedef enum qn_family {
+  QN_FAMILY_ANY,
+  QN_FAMILY_IPV4,
+  QN_FAMILY_IPV6,
+  QN_FAMILY_UNIX
+} qn_family_t;
 
 typedef struct qn_addr {
   union {
@@ -26,8 +31,8 @@ typedef struct qn_addr {
 
 /* "127.0.0.1", "::1", "fe80::1%eth0"; literals only, no look-up, no brackets. "" and "*" give the
  * any-address of `family` (`::`, which is dual stack, when QN_FAMILY_ANY). A mapped literal
- * ("::ffff:1.2.3.4") becomes the IPv4 address, unless QN_FAMILY_IPV6 is asked for. QN_E_INVALID when
- * it is no literal, not of this family, or names an interface that is not there. */
+ * ("::ffff:1.2.3.4") becomes the IPv4 address, unless QN_FAMILY_IPV6 is asked for. QN_E_INVALID
+ * when it is no literal, not of this family, or names an interface that is not there. */
 QN_API int qn_addr_parse(qn_addr_t *a, const char *text, uint16_t port, qn_family_t family);
 /* A path, or an abstract name when `name` begins with '@' or NUL (the rest follows, may hold NULs).
  * QN_E_LIMIT (longer than 107 bytes), QN_E_INVALID (empty, or NUL inside a path). */
@@ -37,9 +42,9 @@ QN_API qn_family_t qn_addr_family(const qn_addr_t *a);
 /* 0 for Unix addresses and for none. */
 QN_API uint16_t qn_addr_port(const qn_addr_t *a);
 QN_API void qn_addr_set_port(qn_addr_t *a, uint16_t port);
-/* Host part: "127.0.0.1", "fe80::1%eth0", "/run/x.sock", "@name" (abstract, NULs inside kept), "" for
- * none and for unnamed Unix sockets. Returns the length without NUL; what does not fit is cut off; a
- * `buf` of QN_ADDR_TEXT bytes always suffices. */
+/* Host part: "127.0.0.1", "fe80::1%eth0", "/run/x.sock", "@name" (abstract, NULs inside kept), ""
+ * for none and for unnamed Unix sockets. Returns the length without NUL; what does not fit is cut
+ * off; a `buf` of QN_ADDR_TEXT bytes always suffices. */
 #define QN_ADDR_TEXT 128
 QN_API size_t qn_addr_host(const qn_addr_t *a, char *buf, size_t size);
 /* "127.0.0.1:80", "[::1]:80", "/run/x.sock". */

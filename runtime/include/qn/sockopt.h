@@ -1,8 +1,9 @@
 /* qn/sockopt.h: the names of socket options, for those who check or list them.
  *
  * Reading and setting go through the owner of the descriptor: qn_stream_set_option,
- * qn_listener_set_option. Values are integers: switches are 0 or 1, `linger` is seconds or -1 (off),
- * the keepalive times are seconds, buffer sizes are bytes (Linux reports twice what was set).
+ * qn_listener_set_option. Values are integers: switches are 0 or 1, `linger` is seconds or -1
+ * (off), the keepalive times are seconds, buffer sizes are bytes (Linux reports twice what was
+ * set).
  */
 #ifndef QN_SOCKOPT_H
 #define QN_SOCKOPT_H
