@@ -51,7 +51,7 @@ endif()
 function(qn_configure target)
   set_target_properties(${target} PROPERTIES
     C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS OFF
-    C_VISIBILITY_PRESET hidden POSITION_INDEPENDENT_CODE ON)
+    C_VISIBILITY_PRESET hidden POSITION_INDEPENDENT_CODE ON OPTIMIZE_DEPENDENCIES ON)
   target_link_libraries(${target} PRIVATE
     $<BUILD_INTERFACE:qn_build> $<BUILD_INTERFACE:qn_warnings> $<BUILD_INTERFACE:qn_sanitize>)
 endfunction()
