@@ -16,6 +16,13 @@ void qn__attach_kick(qn_loop_t *loop) {
   }
 }
 
+void qn__attach_unkick(qn_loop_t *loop) {
+  if (loop->kicked) {
+    loop->kicked = false;
+    uv_idle_stop(&loop->idle);
+  }
+}
+
 static void run_phase(qn_loop_t *loop) {
   if (loop->in_turn) { /* our own qn_loop_turn runs the host's loop and the phases around it */
     return;
@@ -24,9 +31,8 @@ static void run_phase(qn_loop_t *loop) {
   qn__timers_sync(loop);
   if (qn__loop_has_work(loop)) {
     qn__attach_kick(loop);
-  } else if (loop->kicked) {
-    loop->kicked = false;
-    uv_idle_stop(&loop->idle);
+  } else {
+    qn__attach_unkick(loop);
   }
 }
 

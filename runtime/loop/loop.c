@@ -161,6 +161,10 @@ bool qn_loop_turn(qn_loop_t *loop, qn_turn_mode_t mode) {
     return false;
   }
   loop->in_turn = true;
+  loop->stop = false;
+  if (QN_UNLIKELY(loop->kicked)) {
+    qn__attach_unkick(loop);
+  }
   qn__loop_phase(loop);
   bool alive = qn_loop_alive(loop);
   if (alive) {

@@ -72,6 +72,7 @@ static inline bool qn__loop_has_work(const qn_loop_t *loop)
 
 /* Attached loops: makes the host's next iteration run a phase without waiting. (attach.c) */
 void qn__attach_kick(qn_loop_t *loop);
+void qn__attach_unkick(qn_loop_t *loop);
 int qn__attach_open(qn_loop_t *loop);
 void qn__attach_close(qn_loop_t *loop);
 void qn__service_closed(uv_handle_t *handle);

@@ -25,9 +25,11 @@ QN_API qn_loop_t *qn_loop_new(struct uv_loop_s *uv);
  * not want to wait for them ends without freeing the loop. */
 QN_API int qn_loop_free(qn_loop_t *loop);
 
-/* One turn; false when nothing is alive any more (no ready work, no armed timer, no active handle). */
+/* One turn; false when nothing is alive any more (no ready work, no armed timer, no active handle).
+ * Work that has what it wanted calls qn_loop_stop: else the turn goes on to wait for the next event. */
 QN_API bool qn_loop_turn(qn_loop_t *loop, qn_turn_mode_t mode);
-/* Turns until qn_loop_stop or until nothing is alive. */
+/* Turns until qn_loop_stop or until nothing is alive. A stop also keeps the turn under way from
+ * waiting; the next turn, and the end of qn_loop_run, forget it. */
 QN_API void qn_loop_run(qn_loop_t *loop);
 QN_API void qn_loop_stop(qn_loop_t *loop);
 QN_API bool qn_loop_alive(const qn_loop_t *loop);
