@@ -1,7 +1,7 @@
 /* qn/filter.h: how a transport layer plugs into a stream. Read this first to add one.
  *
- * A stream is a stack of filters; the stream talks to the top one, each filter talks to the one below
- * and to nobody else. Nothing calls upward, but the bottom filter, which wakes the stream
+ * A stream is a stack of filters; the stream talks to the top one, each filter talks to the one
+ * below and to nobody else. Nothing calls upward, but the bottom filter, which wakes the stream
  * (qn_stream_wake); the stream then pulls from the top. Filters have no timers: deadlines live in
  * operations. `fill`, `write` and `finish` are called only once the filter is up: the stream itself
  * keeps what is written before.
@@ -24,26 +24,34 @@ typedef enum qn_query {
   QN_QUERY_PEER_ADDR,  /* qn_addr_t */
   QN_QUERY_QUEUED,     /* size_t: bytes in write queues, this filter's and those below */
   QN_QUERY_OPTION,     /* qn_option_t: get or set a socket option */
-  QN_QUERY_PAUSE_READ, /* int: 1 = do not watch for readability, 0 = watch and wake; begins paused */
+  QN_QUERY_PAUSE_READ, /* int: 1 = do not watch for readability, 0 = watch and wake; begins paused
+                        */
   QN_QUERY_FIRST_OWN = 100 /* filters outside the runtime number theirs from here */
 } qn_query_t;
+
+/* What QN_QUERY_OPTION asks (names as in qn_stream_set_option). */
+typedef struct qn_option {
+  const char *name;
+  int64_t value;
+  bool set; /* false: get */
+} qn_option_t;
 
 typedef struct qn_filter_ops {
   const char *name; /* trace name: "socket" "tls" "trace" */
   unsigned flags;   /* QN_FILTER_... */
-  /* 0 up, QN_AGAIN (the stream calls again after the next wake), or a negative error. Starts the one
-   * below first: qn_filter_start_below. */
+  /* 0 up, QN_AGAIN (the stream calls again after the next wake), or a negative error. Starts the
+   * one below first: qn_filter_start_below. */
   int (*start)(qn_filter_t *f);
-  /* Grow f->rd by at most about f->room: > 0 bytes added, 0 end of stream, QN_AGAIN (the wake comes),
-   * or < 0. Must not touch what rd holds already. */
+  /* Grow f->rd by at most about f->room: > 0 bytes added, 0 end of stream, QN_AGAIN (the wake
+   * comes), or < 0. Must not touch what rd holds already. */
   int64_t (*fill)(qn_filter_t *f);
   /* Takes every slice (0) or fails (< 0). */
   int (*write)(qn_filter_t *f, const qn_slice_t *v, int n);
   /* Pushes what this filter and those below hold towards the kernel: 0 all gone, QN_AGAIN, or < 0.
    * Also called while not up. NULL: nothing is held here, ask below. */
   int (*flush)(qn_filter_t *f);
-  /* Ends our writing side: close_notify, FIN. 0, QN_AGAIN (called again after a wake) or < 0. Ends the
-   * one below too. NULL: only below. */
+  /* Ends our writing side: close_notify, FIN. 0, QN_AGAIN (called again after a wake) or < 0. Ends
+   * the one below too. NULL: only below. */
   int (*finish)(qn_filter_t *f);
   /* 0, QN_E_UNSUPPORTED, or another error. Not mine: qn_filter_query_below (NULL does that). */
   int (*query)(qn_filter_t *f, int what, void *out);
@@ -57,9 +65,9 @@ typedef struct qn_filter_ops {
 
 enum {
   QN_FILTER_HANDSHAKE = 1, /* is taken out of the stack once it is up; surplus stays in below->rd */
-  QN_FILTER_INTO = 2,      /* bottom filters: fill receives into rd.base whenever the stream has put a
-                              foreign block there (rd.lent, empty, rd.cap bytes of room) */
-  QN_FILTER_MEMORY = 4     /* bottom filters: there is no wire below, so no wire trace */
+  QN_FILTER_INTO = 2,  /* bottom filters: fill receives into rd.base whenever the stream has put a
+                          foreign block there (rd.lent, empty, rd.cap bytes of room) */
+  QN_FILTER_MEMORY = 4 /* bottom filters: there is no wire below, so no wire trace */
 };
 
 struct qn_filter {
@@ -72,11 +80,11 @@ struct qn_filter {
   bool leaving; /* qn_filter_leave was called */
 };
 
-/* Puts `f` on top; `f` is the stream's from success (0 or QN_AGAIN) on. On a live stream it is started
- * at once: 0 up, QN_AGAIN (`op`, which may be NULL, settles when it is up or has failed; a failure ends
- * the connection). Before qn__stream_start it is only put there. QN_E_PLAINTEXT when bytes are buffered
- * that belong to the layer below (STARTTLS injection), QN_E_BUSY while a reader, a writer or another
- * start waits, QN_E_LIMIT above QN_FILTERS_MAX layers. */
+/* Puts `f` on top; `f` is the stream's from success (0 or QN_AGAIN) on. On a live stream it is
+ * started at once: 0 up, QN_AGAIN (`op`, which may be NULL, settles when it is up or has failed; a
+ * failure ends the connection). Before qn__stream_start it is only put there. QN_E_PLAINTEXT when
+ * bytes are buffered that belong to the layer below (STARTTLS injection), QN_E_BUSY while a reader,
+ * a writer or another start waits, QN_E_LIMIT above QN_FILTERS_MAX layers. */
 #define QN_FILTERS_MAX 16
 QN_API int qn_stream_push(qn_stream_t *s, qn_filter_t *f, qn_op_t *op);
 /* The top filter, or NULL. */
@@ -89,8 +97,8 @@ QN_API void qn_stream_wake(qn_stream_t *s, unsigned what);
  * filter is destroyed, at once or when `close` has returned. */
 QN_API void qn_filter_gone(qn_filter_t *f);
 
-/* For use inside filters. `fill_below` may take a filter that left out of the stack: look at f->below
- * again afterwards. It uses below->room, which the caller sets (SIZE_MAX: no bound). */
+/* For use inside filters. `fill_below` may take a filter that left out of the stack: look at
+ * f->below again afterwards. It uses below->room, which the caller sets (SIZE_MAX: no bound). */
 QN_API int qn_filter_start_below(qn_filter_t *f);
 QN_API int64_t qn_filter_fill_below(qn_filter_t *f);
 QN_API int qn_filter_write_below(qn_filter_t *f, const qn_slice_t *v, int n);
@@ -112,10 +120,10 @@ static inline uint8_t *qn_buf_data(const qn_buf_t *b) { return b->base + b->head
 QN_API int qn_buf_reserve(qn_buf_t *b, size_t room); /* at least `room` free bytes behind tail */
 QN_API int qn_buf_append(qn_buf_t *b, const void *data, size_t size);
 QN_API int qn_buf_prepend(qn_buf_t *b, const void *data, size_t size);
-QN_API void qn_buf_consume(qn_buf_t *b, size_t n);   /* frees large blocks when it becomes empty */
+QN_API void qn_buf_consume(qn_buf_t *b, size_t n); /* frees large blocks when it becomes empty */
 QN_API void qn_buf_free(qn_buf_t *b);
 
-/* Wire trace: puts a filter on top of the stack that reports what passes. One trace function per loop
- * is set by qn_loop_set_trace (qn/trace.h). */
+/* Wire trace: puts a filter on top of the stack that reports what passes. One trace function per
+ * loop is set by qn_loop_set_trace (qn/trace.h). */
 
 #endif

@@ -1,6 +1,6 @@
 /* qn/trace.h: the wire trace. When a loop has a trace function, each new socket stream gets a trace
- * filter that reports every piece of data with its direction; without one the filter is not there and
- * costs nothing.
+ * filter that reports every piece of data with its direction; without one the filter is not there
+ * and costs nothing.
  */
 #ifndef QN_TRACE_H
 #define QN_TRACE_H
@@ -8,7 +8,7 @@
 #include "qn/stream.h"
 
 typedef enum qn_trace_what {
-  QN_TRACE_OPEN,   /* the layer below is up */
+  QN_TRACE_OPEN, /* the layer below is up */
   QN_TRACE_READ,
   QN_TRACE_WRITE,
   QN_TRACE_END,    /* the peer ended its writing side */
@@ -30,8 +30,8 @@ typedef struct qn_trace_event {
 typedef void (*qn_trace_fn)(const qn_trace_event_t *e, void *data);
 /* For streams that are connected from now on; NULL switches it off for all. */
 QN_API void qn_loop_set_trace(qn_loop_t *loop, qn_trace_fn fn, void *data);
-/* A ready-made function: `> #3 12:00:00.123 127.0.0.1:80 5 bytes` (`>` out, `<` in, `*` others) and a
- * hex + ASCII dump, 16 bytes a line, on `file` (a FILE *). */
+/* A ready-made function: `> #3 12:00:00.123 127.0.0.1:80 5 bytes` (`>` out, `<` in, `*` others) and
+ * a hex + ASCII dump, 16 bytes a line, on `file` (a FILE *). */
 QN_API void qn_trace_hexdump(const qn_trace_event_t *e, void *file);
 
 #endif
