@@ -98,6 +98,7 @@ function Data.new(from, opts)
     _read_opts = opts.timeout and { timeout = opts.timeout } or nil,
     _null = opts.null,
     _status = "ok",
+    _took = false,
     _nest = 0,
     _depth = 0,
   }, Data)
@@ -239,6 +240,7 @@ function Data:begin()
   if self._depth == 0 then
     self._source:begin()
     self:reset_status()
+    self._took = false
   end
   self._depth = self._depth + 1
 end
@@ -259,7 +261,7 @@ end
 ---Ends a read transaction. The outermost gives the bytes back when some were missing, and lets them
 ---go otherwise.
 ---@return true? ok when every read in it succeeded
----@return qn.Error? err of the first failed read; none when the stream had ended before all of them
+---@return qn.Error? err of the first failed read; none when the stream had ended before any byte
 function Data:commit()
   if leave(self, "commit") then
     if self._failed and self._status == "read_past_end" then
@@ -326,6 +328,7 @@ function Data:read(n)
   elseif not data or #data < n then
     fail(self, "read_past_end", nil)
   end
+  self._took = data ~= nil or self._took
   return data
 end
 

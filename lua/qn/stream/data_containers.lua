@@ -54,7 +54,8 @@ end
 
 local function count_of(self)
   local n, err = core.take_size(self)
-  if n and n > self._max_items then
+  if n and (n < 0 or n > self._max_items) then
+    n = n < 0 and 0xFFFFFFFF or n
     return core.beyond(self, "a count", ("%d items"):format(n), "max_items")
   end
   return n, err

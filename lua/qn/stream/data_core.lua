@@ -64,7 +64,8 @@ end
 local function lost(self, n, err, inside, before)
   local partial = before .. (err and err.partial or "")
   if err == nil or err.kind == "eof" then
-    if inside or partial ~= "" or self._nest > 0 then
+    local started = inside or self._nest > 0 or (self._depth > 0 and self._took)
+    if started or partial ~= "" then
       return cut_short(self, n, partial)
     end
     return fail(self, "read_past_end", nil)
@@ -97,6 +98,7 @@ function M.take(self, n, inside)
   end
   local data, err = self._source:read_exactly(n, self._read_opts)
   if data then
+    self._took = true
     return data
   end
   return lost(self, n, err, inside, "")
@@ -109,8 +111,9 @@ local take = M.take
 ---@return string?
 ---@return qn.Error?
 function M.take_body(self, n)
-  if n > self._max_bytes then
-    return M.beyond(self, "a length", ("%d bytes"):format(n), "max_bytes")
+  if n < 0 or n > self._max_bytes then
+    local shown = ("%d bytes"):format(n < 0 and 0xFFFFFFFF or n)
+    return M.beyond(self, "a length", shown, "max_bytes")
   elseif n <= STEP then
     return take(self, n, true)
   end
@@ -143,11 +146,13 @@ function M.take_u32(self, inside)
 end
 
 ---Takes a length or count: 32 bits, and 64 more in the form that Qt 6.7 added.
----@return integer? n 0xFFFFFFFF where the value is null
+---@return integer? n -1 where the value is null
 ---@return qn.Error?
 function M.take_size(self)
   local n, err = M.take_u32(self)
-  if n == 0xFFFFFFFE and self._version >= 22 then
+  if n == 0xFFFFFFFF then
+    return -1
+  elseif n == 0xFFFFFFFE and self._version >= 22 then
     local data
     data, err = take(self, 8, true)
     if not data then

@@ -168,7 +168,7 @@ local function sized(self)
   local n, err = core.take_size(self)
   if not n then
     return nil, err
-  elseif n == 0xFFFFFFFF then
+  elseif n < 0 then
     return true
   end
   return core.take_body(self, n)
@@ -247,7 +247,7 @@ function Data:read_string()
   local n, err = core.take_size(self)
   if not n then
     return nil, err
-  elseif n == 0xFFFFFFFF then
+  elseif n < 0 then
     return self._null
   elseif self._version > 1 and n % 2 == 1 then
     return core.corrupt(self, ("a string of %d bytes is not UTF-16"):format(n))
