@@ -143,11 +143,6 @@ int qn__f_trace_new(qn_loop_t *loop, qn_filter_t **out)
   return 0;
 }
 
-void qn_loop_set_trace(qn_loop_t *loop, qn_trace_fn fn, void *data)
-{
-  qn__loop_trace_set(loop, fn, data);
-}
-
 /* --- hex dump --------------------------------------------------------------------------------- */
 
 static void dump(FILE *file, qn_slice_t bytes)
