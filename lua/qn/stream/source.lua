@@ -8,7 +8,8 @@ local Memory = require "qn.stream.memory"
 local M = {}
 
 local NEEDED <const> = {
-  "read", "read_exactly", "recv", "peek", "skip", "unread", "write", "flush",
+  "read", "read_exactly", "recv", "peek", "skip", "unread", "begin", "commit", "rollback",
+  "write", "flush",
 }
 
 -- Which call of a stream the value lacks, or "" when it cannot have any.

@@ -1,4 +1,3 @@
--- covers: lua/qn/stream/data.lua, lua/qn/stream/data_core.lua
 if not pcall(require, "qn.core") then
   require "spec.support.fake_core"
 end
@@ -112,6 +111,16 @@ describe("raw bytes", function()
     local data, err = d:read(1)
     assert.is_nil(data)
     assert.is_nil(err)
+  end)
+
+  it("fail with the stream", function()
+    local reset = core.error("reset", "gone")
+    local d = Data.new(pieces.new { "ab", reset })
+    local data, err = d:read(4)
+    assert.is_nil(data)
+    assert.equal(reset, err)
+    assert.equal("read_past_end", d:status())
+    assert.equal(reset, select(2, d:read(1)))
   end)
 
   it("are read exactly", function()

@@ -42,6 +42,17 @@ describe("Text.new", function()
   end)
 end)
 
+describe("settings of a text stream", function()
+  it("tell and set", function()
+    local t = Text.new("\u{FEFF}x")
+    assert.equal(t, t:auto_detect(false))
+    assert.is_false(t:auto_detect())
+    assert.equal("\u{FEFF}x", t:read_all())
+    assert.is_true(t:generate_bom(true):generate_bom())
+    assert.equal("utf-16le", t:encoding("utf16le"):encoding())
+  end)
+end)
+
 describe("writing", function()
   it("takes strings, numbers, truth values and what prints itself", function()
     local t = Text.new()
@@ -239,13 +250,19 @@ describe("a write that fails", function()
   end)
 
   it("fails the read that had to send it", function()
-    local s = pieces.new { "ab" }
-    s.write_error = core.error("reset", "gone")
-    local t = Text.new(s)
-    t:write "x"
-    local line, err = t:read_line()
-    assert.is_nil(line)
-    assert.equal(s.write_error, err)
+    for _, call in ipairs {
+      { "read_line" }, { "read", 1 }, { "read", 0 }, { "read", "L" }, { "read_all" },
+      { "read_word" }, { "read_char" }, { "read_int" }, { "at_end" }, { "skip_whitespace" },
+    } do
+      local s = pieces.new { "ab" }
+      s.write_error = core.error("reset", "gone")
+      local t = Text.new(s)
+      t:write "x"
+      local v, err = t[call[1]](t, call[2])
+      assert.is_nil(v)
+      assert.equal(s.write_error, err)
+      assert.equal("ab", t:read_all())
+    end
   end)
 end)
 
