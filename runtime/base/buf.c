@@ -1,9 +1,9 @@
 /* buf.c: the byte queue between filters (qn/buf.h): append behind, consume in front, prepend.
  *
  * Called by filters and streams. Knows no limit of its own: callers compare qn_buf_size with theirs
- * before they append. A lent block (the loop's chunk) is used in place but never grown or freed here:
- * its borrower gives it back.
- * Invariant: head <= tail <= cap; an empty queue has head == tail == 0 and holds at most KEEP bytes.
+ * before they append. A lent block (the loop's chunk) is used in place but never grown or freed
+ * here: its borrower gives it back. Invariant: head <= tail <= cap; an empty queue has head == tail
+ * == 0 and holds at most KEEP bytes.
  */
 #include "qn/buf.h"
 
@@ -19,14 +19,16 @@ enum {
 
 /* The new size of the block for `need` bytes: half as much again as before, so that many small
  * appends copy each byte a bounded number of times; a first block is what was asked for. */
-static size_t block_size(const qn_buf_t *b, size_t need) {
+static size_t block_size(const qn_buf_t *b, size_t need)
+{
   size_t grown = b->cap <= SIZE_MAX / 4 ? b->cap + b->cap / 2 : 0;
   size_t size = need > grown ? need : grown;
   return size < MIN_BLOCK ? MIN_BLOCK : size;
 }
 
 /* Moves the contents into a block of `cap` bytes, at `at`. The queue is unchanged on failure. */
-static int move_to_block(qn_buf_t *b, size_t cap, size_t at) {
+static int move_to_block(qn_buf_t *b, size_t cap, size_t at)
+{
   size_t size = qn_buf_size(b);
   uint8_t *base;
   if (b->lent) {
@@ -54,7 +56,8 @@ static int move_to_block(qn_buf_t *b, size_t cap, size_t at) {
   return 0;
 }
 
-static void move_within(qn_buf_t *b, size_t at) {
+static void move_within(qn_buf_t *b, size_t at)
+{
   size_t size = qn_buf_size(b);
   if (size != 0) {
     memmove(b->base + at, qn_buf_data(b), size);
@@ -63,7 +66,8 @@ static void move_within(qn_buf_t *b, size_t at) {
   b->tail = at + size;
 }
 
-int qn_buf_reserve(qn_buf_t *b, size_t room) {
+int qn_buf_reserve(qn_buf_t *b, size_t room)
+{
   size_t size = qn_buf_size(b);
   if (QN_LIKELY(b->cap - b->tail >= room)) {
     return 0;
@@ -72,7 +76,8 @@ int qn_buf_reserve(qn_buf_t *b, size_t room) {
     return -ENOMEM;
   }
   bool fits = b->cap - size >= room;
-  if (fits && (b->head >= size / 2 || b->lent)) { /* paid for by the bytes consumed since last time */
+  if (fits &&
+      (b->head >= size / 2 || b->lent)) { /* paid for by the bytes consumed since last time */
     move_within(b, 0);
     return 0;
   }
@@ -84,7 +89,8 @@ int qn_buf_reserve(qn_buf_t *b, size_t room) {
   return rc;
 }
 
-int qn_buf_append(qn_buf_t *b, const void *data, size_t size) {
+int qn_buf_append(qn_buf_t *b, const void *data, size_t size)
+{
   if (size == 0) {
     return 0;
   }
@@ -97,7 +103,8 @@ int qn_buf_append(qn_buf_t *b, const void *data, size_t size) {
   return 0;
 }
 
-int qn_buf_prepend(qn_buf_t *b, const void *data, size_t size) {
+int qn_buf_prepend(qn_buf_t *b, const void *data, size_t size)
+{
   if (size == 0) {
     return 0;
   }
@@ -123,7 +130,8 @@ int qn_buf_prepend(qn_buf_t *b, const void *data, size_t size) {
   return 0;
 }
 
-void qn_buf_consume(qn_buf_t *b, size_t n) {
+void qn_buf_consume(qn_buf_t *b, size_t n)
+{
   QN__ASSERT(n <= qn_buf_size(b));
   if (n < qn_buf_size(b)) {
     b->head += n;
@@ -137,7 +145,8 @@ void qn_buf_consume(qn_buf_t *b, size_t n) {
   }
 }
 
-void qn_buf_free(qn_buf_t *b) {
+void qn_buf_free(qn_buf_t *b)
+{
   QN__ASSERT(!b->lent);
   if (!b->lent) {
     qn_free(b->base);

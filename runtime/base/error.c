@@ -21,21 +21,23 @@ typedef struct entry {
   bool temporary;
 } entry_t;
 
-static bool kind_is_temporary(qn_kind_t kind) {
+static bool kind_is_temporary(qn_kind_t kind)
+{
   return kind == QN_KIND_TIMEOUT || kind == QN_KIND_BUSY;
 }
 
-static bool find(int err, entry_t *out) {
+static bool find(int err, entry_t *out)
+{
   switch (err) {
-#define X(code, kind, temporary, text)                                                             \
+#define X(code, kind, temporary, text) \
   case -(code): *out = (entry_t){#code, text, QN_KIND_##kind, temporary}; return true;
     QN__SYSTEM_ERRORS(X)
 #undef X
-#define X(number, name, kind, temporary, text)                                                     \
+#define X(number, name, kind, temporary, text) \
   case number: *out = (entry_t){name, text, QN_KIND_##kind, temporary}; return true;
     QN__LOOKUP_ERRORS(X)
 #undef X
-#define X(id, number, name, kind, text)                                                            \
+#define X(id, number, name, kind, text) \
   case number: *out = (entry_t){name, text, kind, kind_is_temporary(kind)}; return true;
     QN_ERRORS(X)
 #undef X
@@ -43,12 +45,14 @@ static bool find(int err, entry_t *out) {
   }
 }
 
-const char *qn_err_name(int err) {
+const char *qn_err_name(int err)
+{
   entry_t e;
   return find(err, &e) ? e.name : "UNKNOWN";
 }
 
-const char *qn_err_text(int err) {
+const char *qn_err_text(int err)
+{
   static _Thread_local char unknown[40];
   entry_t e;
   if (find(err, &e)) {
@@ -58,12 +62,14 @@ const char *qn_err_text(int err) {
   return unknown;
 }
 
-qn_kind_t qn_err_kind(int err) {
+qn_kind_t qn_err_kind(int err)
+{
   entry_t e;
   return find(err, &e) ? e.kind : QN_KIND_IO;
 }
 
-bool qn_err_temporary(int err) {
+bool qn_err_temporary(int err)
+{
   entry_t e;
   return find(err, &e) && e.temporary;
 }
@@ -91,11 +97,13 @@ static const char *const kind_names[QN_KIND_COUNT] = {
     [QN_KIND_NOT_YIELDABLE] = "not_yieldable",
 };
 
-const char *qn_kind_name(qn_kind_t kind) {
+const char *qn_kind_name(qn_kind_t kind)
+{
   return (unsigned)kind < QN_KIND_COUNT ? kind_names[kind] : "io";
 }
 
-int qn_kind_from_name(const char *name) {
+int qn_kind_from_name(const char *name)
+{
   for (int i = 0; i < QN_KIND_COUNT; i++) {
     if (strcmp(kind_names[i], name) == 0) {
       return i;

@@ -1,8 +1,8 @@
 /* books.c: what is alive on a loop: handles, objects by type, the trace function, serial numbers.
  *
- * Called by whoever opens or closes something, and by leak checks. Must not allocate: counting has to
- * work when memory is out.
- * Invariant: everything that was born and is not gone is counted under its type's name.
+ * Called by whoever opens or closes something, and by leak checks. Must not allocate: counting has
+ * to work when memory is out. Invariant: everything that was born and is not gone is counted under
+ * its type's name.
  */
 #include "loop/loop_core.h"
 
@@ -10,10 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* qn/trace.h declares this with the types of the stream floor, which this floor must not include. */
+/* qn/trace.h declares this with the types of the stream floor, which this floor must not include.
+ */
 QN_API void qn_loop_set_trace(qn_loop_t *loop, qn__trace_fn fn, void *data);
 
-static qn__type_count_t *count_of(qn_loop_t *loop, const char *type) {
+static qn__type_count_t *count_of(qn_loop_t *loop, const char *type)
+{
   for (int i = 0; i < QN__MAX_TYPES - 1; i++) {
     qn__type_count_t *c = &loop->types[i];
     if (c->type == NULL) {
@@ -27,12 +29,14 @@ static qn__type_count_t *count_of(qn_loop_t *loop, const char *type) {
   return &loop->types[QN__MAX_TYPES - 1];
 }
 
-void qn__object_born(qn_loop_t *loop, const char *type) {
+void qn__object_born(qn_loop_t *loop, const char *type)
+{
   loop->objects++;
   count_of(loop, type)->live++;
 }
 
-void qn__object_gone(qn_loop_t *loop, const char *type) {
+void qn__object_gone(qn_loop_t *loop, const char *type)
+{
   qn__type_count_t *c = count_of(loop, type);
   loop->objects--;
   c->live--;
@@ -41,12 +45,14 @@ void qn__object_gone(qn_loop_t *loop, const char *type) {
 
 void qn__handle_opened(qn_loop_t *loop) { loop->handles++; }
 
-void qn__handle_closed(qn_loop_t *loop) {
+void qn__handle_closed(qn_loop_t *loop)
+{
   loop->handles--;
   QN__ASSERT(loop->handles >= 0);
 }
 
-void qn_loop_stats(const qn_loop_t *loop, qn_loop_stats_t *out) {
+void qn_loop_stats(const qn_loop_t *loop, qn_loop_stats_t *out)
+{
   *out = (qn_loop_stats_t){
       .handles = loop->handles,
       .ops = loop->ops,
@@ -58,7 +64,8 @@ void qn_loop_stats(const qn_loop_t *loop, qn_loop_stats_t *out) {
   };
 }
 
-int qn__books_leaks(const qn_loop_t *loop) {
+int qn__books_leaks(const qn_loop_t *loop)
+{
   /* A leaked object usually holds a handle and an operation too: it is one leak, not three. */
   int64_t leaks = loop->objects;
   leaks = leaks > loop->ops ? leaks : loop->ops;
@@ -80,16 +87,19 @@ int qn__books_leaks(const qn_loop_t *loop) {
   return leaks > INT_MAX ? INT_MAX : (int)leaks;
 }
 
-void qn__loop_trace_set(qn_loop_t *loop, qn__trace_fn fn, void *data) {
+void qn__loop_trace_set(qn_loop_t *loop, qn__trace_fn fn, void *data)
+{
   loop->trace = fn;
   loop->trace_data = data;
 }
 
-void qn_loop_set_trace(qn_loop_t *loop, qn__trace_fn fn, void *data) {
+void qn_loop_set_trace(qn_loop_t *loop, qn__trace_fn fn, void *data)
+{
   qn__loop_trace_set(loop, fn, data);
 }
 
-qn__trace_fn qn__loop_trace_get(const qn_loop_t *loop, void **data) {
+qn__trace_fn qn__loop_trace_get(const qn_loop_t *loop, void **data)
+{
   if (data != NULL) {
     *data = loop->trace_data;
   }

@@ -8,7 +8,8 @@
 
 #include "loop/loop_core.h"
 
-uint8_t *qn__chunk_lend(qn_loop_t *loop) {
+uint8_t *qn__chunk_lend(qn_loop_t *loop)
+{
   if (loop->chunk_lent) {
     return NULL;
   }
@@ -22,13 +23,15 @@ uint8_t *qn__chunk_lend(qn_loop_t *loop) {
   return loop->chunk;
 }
 
-void qn__chunk_back(qn_loop_t *loop, uint8_t *chunk) {
+void qn__chunk_back(qn_loop_t *loop, uint8_t *chunk)
+{
   QN__ASSERT(loop->chunk_lent && chunk == loop->chunk);
   (void)chunk;
   loop->chunk_lent = false;
 }
 
-void qn__chunk_keep(qn_loop_t *loop, uint8_t *chunk) {
+void qn__chunk_keep(qn_loop_t *loop, uint8_t *chunk)
+{
   QN__ASSERT(loop->chunk_lent && chunk == loop->chunk);
   (void)chunk;
   loop->chunk_lent = false;

@@ -14,7 +14,8 @@
 /* NULL when it is lent already or memory is out. */
 uint8_t *qn__chunk_lend(qn_loop_t *loop);
 void qn__chunk_back(qn_loop_t *loop, uint8_t *chunk);
-/* The borrower keeps the block for good (it is freed by qn_free); the loop makes itself a new one. */
+/* The borrower keeps the block for good (it is freed by qn_free); the loop makes itself a new one.
+ */
 void qn__chunk_keep(qn_loop_t *loop, uint8_t *chunk);
 
 #endif

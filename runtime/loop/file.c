@@ -1,7 +1,7 @@
 /* file.c: files as operations: makes the requests that file_call.c runs in the pool.
  *
- * Called by send_file and the bindings. Arguments are checked and memory is taken before anything is
- * started. Must not touch a descriptor on the loop's thread except to adopt or report it.
+ * Called by send_file and the bindings. Arguments are checked and memory is taken before anything
+ * is started. Must not touch a descriptor on the loop's thread except to adopt or report it.
  * Invariant: a descriptor is closed exactly once, after the last call that uses it has been ended.
  */
 #include "loop/file_call.h"
@@ -15,19 +15,22 @@
 
 /* --- objects --------------------------------------------------------------------------------- */
 
-static int64_t run_close(qn_work_t *w) {
+static int64_t run_close(qn_work_t *w)
+{
   qn_file_t *f = QN__CONTAINER(w, qn_file_t, closer);
   close(f->fd); /* not repeated when interrupted: on Linux the descriptor is gone all the same */
   return 0;
 }
 
-static void free_closed(qn_work_t *w) {
+static void free_closed(qn_work_t *w)
+{
   qn_file_t *f = QN__CONTAINER(w, qn_file_t, closer);
   qn__object_gone(f->loop, "file");
   qn_free(f);
 }
 
-static qn_file_t *file_new(qn_loop_t *loop) {
+static qn_file_t *file_new(qn_loop_t *loop)
+{
   qn_file_t *f = qn_calloc(1, sizeof *f);
   if (f == NULL) {
     return NULL;
@@ -43,20 +46,23 @@ static qn_file_t *file_new(qn_loop_t *loop) {
   return f;
 }
 
-static void close_if_unused(qn_file_t *f) {
+static void close_if_unused(qn_file_t *f)
+{
   if (f->closing && f->users == 0) {
     qn__work_detach(f->loop, &f->closer, f->closer_job);
   }
 }
 
-void qn_file_close(qn_file_t *f) {
+void qn_file_close(qn_file_t *f)
+{
   if (f != NULL && !f->closing) {
     f->closing = true;
     close_if_unused(f);
   }
 }
 
-int qn_file_adopt(qn_loop_t *loop, int fd, qn_file_t **out) {
+int qn_file_adopt(qn_loop_t *loop, int fd, qn_file_t **out)
+{
   *out = NULL;
   if (fcntl(fd, F_GETFD) < 0) {
     return -errno;
@@ -75,11 +81,13 @@ int qn_file_fd(const qn_file_t *f) { return f->fd; }
 
 /* --- calls ----------------------------------------------------------------------------------- */
 
-static qn__file_call_t *call_behind(qn_op_t *op) {
+static qn__file_call_t *call_behind(qn_op_t *op)
+{
   return op->owner != NULL ? QN__CONTAINER(op->owner, qn__file_call_t, work) : NULL;
 }
 
-static void free_call(qn_work_t *w) {
+static void free_call(qn_work_t *w)
+{
   qn__file_call_t *c = QN__CONTAINER(w, qn__file_call_t, work);
   if (c->opens && c->file != NULL) { /* nobody took the new file */
     if (c->fd >= 0) {
@@ -96,7 +104,8 @@ static void free_call(qn_work_t *w) {
   qn_free(c);
 }
 
-static qn__file_call_t *call_new(qn_loop_t *loop, int64_t (*run)(qn_work_t *w)) {
+static qn__file_call_t *call_new(qn_loop_t *loop, int64_t (*run)(qn_work_t *w))
+{
   qn__file_call_t *c = qn_calloc(1, sizeof *c);
   if (c != NULL) {
     c->work = (qn_work_t){.run = run, .free = free_call};
@@ -108,7 +117,8 @@ static qn__file_call_t *call_new(qn_loop_t *loop, int64_t (*run)(qn_work_t *w)) 
 
 /* A call on an open file, with room for `size` bytes. */
 static int call_on_file(qn_file_t *f, size_t size, int64_t (*run)(qn_work_t *w),
-                        qn__file_call_t **out) {
+                        qn__file_call_t **out)
+{
   if (f->closing) {
     return QN_E_CLOSED;
   }
@@ -128,7 +138,8 @@ static int call_on_file(qn_file_t *f, size_t size, int64_t (*run)(qn_work_t *w),
   return 0;
 }
 
-static int start(qn__file_call_t *c, qn_op_t *op) {
+static int start(qn__file_call_t *c, qn_op_t *op)
+{
   int rc = qn_work_start(c->loop, &c->work, op);
   if (rc < 0) {
     free_call(&c->work);
@@ -138,12 +149,19 @@ static int start(qn__file_call_t *c, qn_op_t *op) {
 }
 
 /* -1 for a mode that fopen would not know. */
-static int open_flags(const char *mode) {
+static int open_flags(const char *mode)
+{
   int flags, more = 0;
   switch (mode[0]) {
   case 'r': flags = O_RDONLY; break;
-  case 'w': flags = O_WRONLY; more = O_CREAT | O_TRUNC; break;
-  case 'a': flags = O_WRONLY; more = O_CREAT | O_APPEND; break;
+  case 'w':
+    flags = O_WRONLY;
+    more = O_CREAT | O_TRUNC;
+    break;
+  case 'a':
+    flags = O_WRONLY;
+    more = O_CREAT | O_APPEND;
+    break;
   default: return -1;
   }
   bool plus = false, binary = false, exclusive = false;
@@ -160,7 +178,8 @@ static int open_flags(const char *mode) {
   return (plus ? O_RDWR : flags) | more | (exclusive ? O_EXCL : 0) | O_CLOEXEC;
 }
 
-int qn_file_open(qn_loop_t *loop, qn_op_t *op, const char *path, const char *mode) {
+int qn_file_open(qn_loop_t *loop, qn_op_t *op, const char *path, const char *mode)
+{
   int flags = open_flags(mode);
   if (flags < 0) {
     return QN_E_INVALID;
@@ -180,7 +199,8 @@ int qn_file_open(qn_loop_t *loop, qn_op_t *op, const char *path, const char *mod
   return start(c, op);
 }
 
-qn_file_t *qn_file_opened(qn_op_t *op) {
+qn_file_t *qn_file_opened(qn_op_t *op)
+{
   qn__file_call_t *c = call_behind(op);
   if (c == NULL || !c->opens || c->fd < 0 || c->file == NULL) {
     return NULL;
@@ -193,7 +213,8 @@ qn_file_t *qn_file_opened(qn_op_t *op) {
   return f;
 }
 
-int qn_file_read(qn_file_t *f, qn_op_t *op, size_t size, int64_t offset) {
+int qn_file_read(qn_file_t *f, qn_op_t *op, size_t size, int64_t offset)
+{
   qn__file_call_t *c;
   if (size > INT32_MAX || offset < -1) {
     return QN_E_INVALID;
@@ -206,12 +227,14 @@ int qn_file_read(qn_file_t *f, qn_op_t *op, size_t size, int64_t offset) {
   return start(c, op);
 }
 
-const uint8_t *qn_file_bytes(qn_op_t *op) {
+const uint8_t *qn_file_bytes(qn_op_t *op)
+{
   qn__file_call_t *c = call_behind(op);
   return c != NULL ? c->bytes : NULL;
 }
 
-int qn_file_write(qn_file_t *f, qn_op_t *op, const qn_slice_t *v, int n, int64_t offset) {
+int qn_file_write(qn_file_t *f, qn_op_t *op, const qn_slice_t *v, int n, int64_t offset)
+{
   size_t size = 0;
   for (int i = 0; i < n; i++) {
     if (v[i].size > INT32_MAX - size) {
@@ -238,7 +261,8 @@ int qn_file_write(qn_file_t *f, qn_op_t *op, const qn_slice_t *v, int n, int64_t
   return start(c, op);
 }
 
-static int simple_call(qn_file_t *f, qn_op_t *op, int64_t (*run)(qn_work_t *w), int64_t number) {
+static int simple_call(qn_file_t *f, qn_op_t *op, int64_t (*run)(qn_work_t *w), int64_t number)
+{
   qn__file_call_t *c;
   int rc = call_on_file(f, 0, run, &c);
   if (rc < 0) {
@@ -250,7 +274,8 @@ static int simple_call(qn_file_t *f, qn_op_t *op, int64_t (*run)(qn_work_t *w), 
 
 int qn_file_sync(qn_file_t *f, qn_op_t *op) { return simple_call(f, op, qn__call_sync, 0); }
 
-int qn_file_truncate(qn_file_t *f, qn_op_t *op, uint64_t size) {
+int qn_file_truncate(qn_file_t *f, qn_op_t *op, uint64_t size)
+{
   if (size > INT64_MAX) {
     return QN_E_INVALID;
   }
@@ -259,7 +284,8 @@ int qn_file_truncate(qn_file_t *f, qn_op_t *op, uint64_t size) {
 
 int qn_file_fstat(qn_file_t *f, qn_op_t *op) { return simple_call(f, op, qn__call_fstat, 0); }
 
-int qn_file_stat(qn_loop_t *loop, qn_op_t *op, const char *path, bool follow) {
+int qn_file_stat(qn_loop_t *loop, qn_op_t *op, const char *path, bool follow)
+{
   qn__file_call_t *c = call_new(loop, qn__call_stat);
   if (c == NULL) {
     return -ENOMEM;
@@ -273,12 +299,14 @@ int qn_file_stat(qn_loop_t *loop, qn_op_t *op, const char *path, bool follow) {
   return start(c, op);
 }
 
-const qn_file_stat_t *qn_file_stat_result(qn_op_t *op) {
+const qn_file_stat_t *qn_file_stat_result(qn_op_t *op)
+{
   qn__file_call_t *c = call_behind(op);
   return c != NULL && op->result >= 0 ? &c->stat : NULL;
 }
 
-void qn_file_end(qn_op_t *op) {
+void qn_file_end(qn_op_t *op)
+{
   if (op->owner != NULL) {
     qn_work_t *w = op->owner;
     op->owner = NULL;

@@ -1,8 +1,8 @@
 /* file_call.c: the system calls behind qn/file.h, one function per operation.
  *
- * Run by pool threads: they may block, and touch nothing but their own request. Interrupted calls are
- * repeated, partial writes continued, and a non-blocking descriptor is waited for.
- * Invariant: a result is >= 0 or -errno, and no function changes errno's meaning for another.
+ * Run by pool threads: they may block, and touch nothing but their own request. Interrupted calls
+ * are repeated, partial writes continued, and a non-blocking descriptor is waited for. Invariant: a
+ * result is >= 0 or -errno, and no function changes errno's meaning for another.
  */
 #include "loop/file_call.h"
 
@@ -17,7 +17,8 @@
 static qn__file_call_t *call_of(qn_work_t *w) { return QN__CONTAINER(w, qn__file_call_t, work); }
 
 /* Whether the call that has just failed should be made again. */
-static bool again(int fd, short events) {
+static bool again(int fd, short events)
+{
   if (errno == EINTR) {
     return true;
   }
@@ -33,7 +34,8 @@ static bool again(int fd, short events) {
   return true;
 }
 
-int64_t qn__call_open(qn_work_t *w) {
+int64_t qn__call_open(qn_work_t *w)
+{
   qn__file_call_t *c = call_of(w);
   do {
     c->fd = open(c->path, c->flags, 0666);
@@ -41,7 +43,8 @@ int64_t qn__call_open(qn_work_t *w) {
   return c->fd < 0 ? -errno : 0;
 }
 
-int64_t qn__call_read(qn_work_t *w) {
+int64_t qn__call_read(qn_work_t *w)
+{
   qn__file_call_t *c = call_of(w);
   for (;;) {
     ssize_t n = c->offset < 0 ? read(c->fd, c->bytes, c->size)
@@ -55,7 +58,8 @@ int64_t qn__call_read(qn_work_t *w) {
   }
 }
 
-int64_t qn__call_write(qn_work_t *w) {
+int64_t qn__call_write(qn_work_t *w)
+{
   qn__file_call_t *c = call_of(w);
   size_t sent = 0;
   while (sent < c->size) {
@@ -73,7 +77,8 @@ int64_t qn__call_write(qn_work_t *w) {
   return (int64_t)sent;
 }
 
-int64_t qn__call_sync(qn_work_t *w) {
+int64_t qn__call_sync(qn_work_t *w)
+{
   qn__file_call_t *c = call_of(w);
   int rc;
   do {
@@ -82,7 +87,8 @@ int64_t qn__call_sync(qn_work_t *w) {
   return rc < 0 ? -errno : 0;
 }
 
-int64_t qn__call_truncate(qn_work_t *w) {
+int64_t qn__call_truncate(qn_work_t *w)
+{
   qn__file_call_t *c = call_of(w);
   int rc;
   do {
@@ -91,7 +97,8 @@ int64_t qn__call_truncate(qn_work_t *w) {
   return rc < 0 ? -errno : 0;
 }
 
-static char type_of(mode_t mode) {
+static char type_of(mode_t mode)
+{
   switch (mode & S_IFMT) {
   case S_IFREG: return 'f';
   case S_IFDIR: return 'd';
@@ -106,7 +113,8 @@ static char type_of(mode_t mode) {
 
 static double seconds(struct timespec t) { return (double)t.tv_sec + (double)t.tv_nsec / 1e9; }
 
-static void translate(const struct stat *st, qn_file_stat_t *out) {
+static void translate(const struct stat *st, qn_file_stat_t *out)
+{
   *out = (qn_file_stat_t){
       .size = (uint64_t)st->st_size,
       .modified = seconds(st->st_mtim),
@@ -121,7 +129,8 @@ static void translate(const struct stat *st, qn_file_stat_t *out) {
   };
 }
 
-int64_t qn__call_fstat(qn_work_t *w) {
+int64_t qn__call_fstat(qn_work_t *w)
+{
   qn__file_call_t *c = call_of(w);
   struct stat st;
   if (fstat(c->fd, &st) < 0) {
@@ -131,7 +140,8 @@ int64_t qn__call_fstat(qn_work_t *w) {
   return 0;
 }
 
-int64_t qn__call_stat(qn_work_t *w) {
+int64_t qn__call_stat(qn_work_t *w)
+{
   qn__file_call_t *c = call_of(w);
   struct stat st;
   if ((c->follow ? stat(c->path, &st) : lstat(c->path, &st)) < 0) {

@@ -3,8 +3,8 @@
  * Called by the embedder (or, for a host's libuv loop, by attach.c). Everything that may run user
  * code is queued and run here, so nothing is freed beneath a libuv callback. Must never run uv_run
  * inside uv_run, and never wait while something is ready.
- * Invariant: one phase runs what was queued before it began; what it queues itself runs in the next,
- * after a poll, so no chain of ready work can starve the sockets.
+ * Invariant: one phase runs what was queued before it began; what it queues itself runs in the
+ * next, after a poll, so no chain of ready work can starve the sockets.
  */
 #include "loop/loop_core.h"
 
@@ -12,7 +12,8 @@ static void on_wake(uv_async_t *wake) { (void)wake; /* the poll has ended: that 
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static int open_services(qn_loop_t *loop) {
+static int open_services(qn_loop_t *loop)
+{
   int rc = uv_async_init(loop->uv, &loop->wake, on_wake);
   if (rc < 0) {
     return rc;
@@ -27,12 +28,14 @@ static int open_services(qn_loop_t *loop) {
   return loop->attached ? qn__attach_open(loop) : 0;
 }
 
-void qn__service_closed(uv_handle_t *handle) {
+void qn__service_closed(uv_handle_t *handle)
+{
   qn_loop_t *loop = handle->data;
   loop->services--;
 }
 
-static void close_services(qn_loop_t *loop) {
+static void close_services(qn_loop_t *loop)
+{
   if (loop->attached) {
     qn__attach_close(loop);
   }
@@ -43,7 +46,8 @@ static void close_services(qn_loop_t *loop) {
   }
 }
 
-qn_loop_t *qn_loop_new(struct uv_loop_s *uv) {
+qn_loop_t *qn_loop_new(struct uv_loop_s *uv)
+{
   qn_loop_t *loop = qn_calloc(1, sizeof *loop);
   if (loop == NULL) {
     return NULL;
@@ -66,13 +70,15 @@ qn_loop_t *qn_loop_new(struct uv_loop_s *uv) {
   return loop;
 }
 
-static void note_closing(uv_handle_t *handle, void *found) {
+static void note_closing(uv_handle_t *handle, void *found)
+{
   if (uv_is_closing(handle)) {
     *(bool *)found = true;
   }
 }
 
-static void close_leaked(uv_handle_t *handle, void *unused) {
+static void close_leaked(uv_handle_t *handle, void *unused)
+{
   (void)unused;
   if (!uv_is_closing(handle)) {
     uv_close(handle, NULL);
@@ -81,7 +87,8 @@ static void close_leaked(uv_handle_t *handle, void *unused) {
 
 /* Turns until nothing is on its way any more: ready work, handles being closed, calls in the pool
  * (libuv cannot be closed while one runs). Ready work that queues itself for ever is cut off. */
-static void drain(qn_loop_t *loop) {
+static void drain(qn_loop_t *loop)
+{
   for (int idle_rounds = 0; idle_rounds < 1000;) {
     bool closing = false;
     qn__loop_phase(loop);
@@ -97,7 +104,8 @@ static void drain(qn_loop_t *loop) {
   }
 }
 
-int qn_loop_free(qn_loop_t *loop) {
+int qn_loop_free(qn_loop_t *loop)
+{
   if (loop == NULL) {
     return 0;
   }
@@ -121,7 +129,8 @@ int qn_loop_free(qn_loop_t *loop) {
 
 /* --- the turn -------------------------------------------------------------------------------- */
 
-static void take_all(qn_list_t *from, qn_list_t *to) {
+static void take_all(qn_list_t *from, qn_list_t *to)
+{
   qn__list_init(to);
   if (!qn__list_empty(from)) {
     *to = *from;
@@ -131,7 +140,8 @@ static void take_all(qn_list_t *from, qn_list_t *to) {
   }
 }
 
-static void run_all(qn_list_t *list) {
+static void run_all(qn_list_t *list)
+{
   while (!qn__list_empty(list)) {
     qn_ready_t *r = QN__CONTAINER(list->next, qn_ready_t, link);
     qn__list_remove(&r->link);
@@ -139,7 +149,8 @@ static void run_all(qn_list_t *list) {
   }
 }
 
-void qn__loop_phase(qn_loop_t *loop) {
+void qn__loop_phase(qn_loop_t *loop)
+{
   qn_list_t batch; /* entries may still be dropped from it: they are unlinked wherever they are */
   QN__ASSERT(!loop->in_phase);
   loop->in_phase = true;
@@ -155,7 +166,8 @@ void qn__loop_phase(qn_loop_t *loop) {
   loop->in_phase = false;
 }
 
-bool qn_loop_turn(qn_loop_t *loop, qn_turn_mode_t mode) {
+bool qn_loop_turn(qn_loop_t *loop, qn_turn_mode_t mode)
+{
   QN__ASSERT(!loop->in_turn && !loop->in_phase);
   if (loop->in_turn || loop->in_phase) {
     return false;
@@ -180,7 +192,8 @@ bool qn_loop_turn(qn_loop_t *loop, qn_turn_mode_t mode) {
   return alive;
 }
 
-void qn_loop_run(qn_loop_t *loop) {
+void qn_loop_run(qn_loop_t *loop)
+{
   while (!loop->stop && qn_loop_turn(loop, QN_TURN_ONCE)) {
   }
   loop->stop = false;
@@ -188,11 +201,13 @@ void qn_loop_run(qn_loop_t *loop) {
 
 void qn_loop_stop(qn_loop_t *loop) { loop->stop = true; }
 
-bool qn_loop_alive(const qn_loop_t *loop) {
+bool qn_loop_alive(const qn_loop_t *loop)
+{
   return qn__loop_has_work(loop) || loop->heap.n != 0 || uv_loop_alive(loop->uv) != 0;
 }
 
-void qn_loop_hold(qn_loop_t *loop, bool on) {
+void qn_loop_hold(qn_loop_t *loop, bool on)
+{
   QN__ASSERT(on || loop->holds > 0);
   if (on && loop->holds++ == 0) {
     uv_ref((uv_handle_t *)&loop->wake);
@@ -207,7 +222,8 @@ void qn_loop_wakeup(qn_loop_t *loop) { uv_async_send(&loop->wake); }
 
 int qn_loop_fd(const qn_loop_t *loop) { return uv_backend_fd(loop->uv); }
 
-int qn_loop_timeout(qn_loop_t *loop) {
+int qn_loop_timeout(qn_loop_t *loop)
+{
   if (!loop->in_turn && !loop->in_phase && !loop->attached && uv_loop_alive(loop->uv)) {
     /* libuv tells the kernel of a new watcher only when it polls next. What was started since the
      * last turn would not make the descriptor readable. Callbacks that run now only queue. */
@@ -236,7 +252,8 @@ int qn_loop_timeout(qn_loop_t *loop) {
 
 /* --- the lists ------------------------------------------------------------------------------- */
 
-void qn_ready_init(qn_ready_t *r, void (*run)(qn_ready_t *r)) {
+void qn_ready_init(qn_ready_t *r, void (*run)(qn_ready_t *r))
+{
   r->link.next = r->link.prev = NULL;
   r->run = run;
 }
@@ -253,7 +270,8 @@ void qn_flush_queue(qn_loop_t *loop, qn_ready_t *r) { qn__ready_append(loop, &lo
 
 uint64_t qn_loop_now(const qn_loop_t *loop) { return uv_now(loop->uv); }
 
-uint64_t qn_loop_fresh(qn_loop_t *loop) {
+uint64_t qn_loop_fresh(qn_loop_t *loop)
+{
   uv_update_time(loop->uv);
   return uv_now(loop->uv);
 }

@@ -1,8 +1,8 @@
 /* loop_core.h: the loop's inside, shared by the files of this folder only.
  *
- * loop.c runs the turn, attach.c hangs it on a host's libuv loop, timer.c owns the heap, books.c the
- * counters, op.c and work.c the operations. The ready list is inline here because it is on the path
- * of every wake-up.
+ * loop.c runs the turn, attach.c hangs it on a host's libuv loop, timer.c owns the heap, books.c
+ * the counters, op.c and work.c the operations. The ready list is inline here because it is on the
+ * path of every wake-up.
  */
 #ifndef QN_LOOP_CORE_H
 #define QN_LOOP_CORE_H
@@ -40,7 +40,7 @@ struct qn_loop {
   bool in_turn;  /* qn_loop_turn is running: it runs the phases, not prepare and check */
   bool in_phase;
   bool stop;
-  bool kicked;   /* the idle handle is active */
+  bool kicked; /* the idle handle is active */
   bool alarm_on;
   bool chunk_lent;
   int64_t ops, handles, objects, orphans;
@@ -59,7 +59,8 @@ struct qn_loop {
   uv_async_t wake;  /* referenced while the loop is held */
   uv_prepare_t prepare;
   uv_check_t check;
-  uv_idle_t idle; /* attached loops: active while something is ready, so that polling does not wait */
+  uv_idle_t
+      idle; /* attached loops: active while something is ready, so that polling does not wait */
   uv_loop_t own;
 };
 

@@ -1,8 +1,9 @@
 /* signal.c: one watched signal: deliveries are counted, one operation may wait for the next.
  *
- * Called by the bindings. The libuv callback only counts and queues; `notify` runs in the ready phase.
- * Must not restore a handler that it did not install: libuv does that when the last watcher closes.
- * Invariant: freed when the handle is closed and the owner has released it, in either order.
+ * Called by the bindings. The libuv callback only counts and queues; `notify` runs in the ready
+ * phase. Must not restore a handler that it did not install: libuv does that when the last watcher
+ * closes. Invariant: freed when the handle is closed and the owner has released it, in either
+ * order.
  */
 #include "qn/signal.h"
 
@@ -23,21 +24,24 @@ struct qn_signal {
   bool closed, handle_gone, released;
 };
 
-static void free_if_done(qn_signal_t *s) {
+static void free_if_done(qn_signal_t *s)
+{
   if (s->handle_gone && s->released) {
     qn__object_gone(s->loop, "signal");
     qn_free(s);
   }
 }
 
-static void on_closed(uv_handle_t *handle) {
+static void on_closed(uv_handle_t *handle)
+{
   qn_signal_t *s = handle->data;
   s->handle_gone = true;
   qn__handle_closed(s->loop);
   free_if_done(s);
 }
 
-static void on_signal(uv_signal_t *handle, int signum) {
+static void on_signal(uv_signal_t *handle, int signum)
+{
   qn_signal_t *s = handle->data;
   (void)signum;
   if (s->waiter != NULL) {
@@ -53,8 +57,10 @@ static void on_signal(uv_signal_t *handle, int signum) {
   }
 }
 
-/* `notify` may close and release: the memory stays until the poll that follows, and `closed` tells. */
-static void run_notify(qn_ready_t *r) {
+/* `notify` may close and release: the memory stays until the poll that follows, and `closed` tells.
+ */
+static void run_notify(qn_ready_t *r)
+{
   qn_signal_t *s = QN__CONTAINER(r, qn_signal_t, ready);
   int64_t n = s->unnotified;
   s->unnotified = 0;
@@ -63,7 +69,8 @@ static void run_notify(qn_ready_t *r) {
   }
 }
 
-int qn_signal_open(qn_loop_t *loop, int signum, qn_signal_t **out) {
+int qn_signal_open(qn_loop_t *loop, int signum, qn_signal_t **out)
+{
   *out = NULL;
   if (signum <= 0 || signum > SIGRTMAX || signum == SIGKILL || signum == SIGSTOP) {
     return QN_E_INVALID;
@@ -92,12 +99,14 @@ int qn_signal_open(qn_loop_t *loop, int signum, qn_signal_t **out) {
   return 0;
 }
 
-static void cancel(qn_op_t *op) {
+static void cancel(qn_op_t *op)
+{
   qn_signal_t *s = op->owner;
   s->waiter = NULL;
 }
 
-int64_t qn_signal_wait(qn_signal_t *s, qn_op_t *op) {
+int64_t qn_signal_wait(qn_signal_t *s, qn_op_t *op)
+{
   if (s->closed) {
     return QN_E_CLOSED;
   }
@@ -114,12 +123,14 @@ int64_t qn_signal_wait(qn_signal_t *s, qn_op_t *op) {
   return QN_AGAIN;
 }
 
-void qn_signal_on_delivery(qn_signal_t *s, void (*notify)(void *data), void *data) {
+void qn_signal_on_delivery(qn_signal_t *s, void (*notify)(void *data), void *data)
+{
   s->notify = notify;
   s->data = data;
 }
 
-void qn_signal_ref(qn_signal_t *s, bool on) {
+void qn_signal_ref(qn_signal_t *s, bool on)
+{
   if (s->closed) {
     return;
   }
@@ -130,7 +141,8 @@ void qn_signal_ref(qn_signal_t *s, bool on) {
   }
 }
 
-void qn_signal_close(qn_signal_t *s) {
+void qn_signal_close(qn_signal_t *s)
+{
   if (s->closed) {
     return;
   }
@@ -142,7 +154,8 @@ void qn_signal_close(qn_signal_t *s) {
   uv_close((uv_handle_t *)&s->handle, on_closed);
 }
 
-void qn_signal_release(qn_signal_t *s) {
+void qn_signal_release(qn_signal_t *s)
+{
   if (s == NULL || s->released) {
     return;
   }

@@ -37,7 +37,8 @@ static const struct {
 
 enum { N_NAMES = sizeof names / sizeof names[0] };
 
-int qn_signal_number(const char *name) {
+int qn_signal_number(const char *name)
+{
   if (strncasecmp(name, "SIG", 3) == 0) {
     name += 3;
   }
@@ -49,7 +50,8 @@ int qn_signal_number(const char *name) {
   return 0;
 }
 
-const char *qn_signal_name(int signum) {
+const char *qn_signal_name(int signum)
+{
   for (int i = 0; i < N_NAMES; i++) {
     if (names[i].number == signum) {
       return names[i].name;

@@ -11,16 +11,19 @@
 
 enum { FIRST_CAP = 16, SHRINK_ABOVE = 1024 };
 
-static inline bool before(const qn__timer_entry_t *a, const qn__timer_entry_t *b) {
+static inline bool before(const qn__timer_entry_t *a, const qn__timer_entry_t *b)
+{
   return a->at < b->at || (a->at == b->at && a->order < b->order);
 }
 
-static inline void put(qn__heap_t *h, size_t i, qn__timer_entry_t e) {
+static inline void put(qn__heap_t *h, size_t i, qn__timer_entry_t e)
+{
   h->entries[i] = e;
   e.timer->slot = (uint32_t)(i + 1);
 }
 
-static void sift_up(qn__heap_t *h, size_t i, qn__timer_entry_t e) {
+static void sift_up(qn__heap_t *h, size_t i, qn__timer_entry_t e)
+{
   while (i > 0) {
     size_t parent = (i - 1) / 4;
     if (!before(&e, &h->entries[parent])) {
@@ -32,7 +35,8 @@ static void sift_up(qn__heap_t *h, size_t i, qn__timer_entry_t e) {
   put(h, i, e);
 }
 
-static void sift_down(qn__heap_t *h, size_t i, qn__timer_entry_t e) {
+static void sift_down(qn__heap_t *h, size_t i, qn__timer_entry_t e)
+{
   for (;;) {
     size_t first = 4 * i + 1, best = first;
     if (first >= h->n) {
@@ -54,7 +58,8 @@ static void sift_down(qn__heap_t *h, size_t i, qn__timer_entry_t e) {
 }
 
 /* Puts `e` into the hole at i, whichever way it has to go. */
-static void settle_at(qn__heap_t *h, size_t i, qn__timer_entry_t e) {
+static void settle_at(qn__heap_t *h, size_t i, qn__timer_entry_t e)
+{
   if (i > 0 && before(&e, &h->entries[(i - 1) / 4])) {
     sift_up(h, i, e);
   } else {
@@ -62,7 +67,8 @@ static void settle_at(qn__heap_t *h, size_t i, qn__timer_entry_t e) {
   }
 }
 
-static void remove_at(qn__heap_t *h, size_t i) {
+static void remove_at(qn__heap_t *h, size_t i)
+{
   h->entries[i].timer->slot = 0;
   qn__timer_entry_t last = h->entries[--h->n];
   if (i < h->n) {
@@ -70,7 +76,8 @@ static void remove_at(qn__heap_t *h, size_t i) {
   }
 }
 
-static int resize(qn__heap_t *h, size_t cap) {
+static int resize(qn__heap_t *h, size_t cap)
+{
   if (cap >= UINT32_MAX || cap > SIZE_MAX / sizeof *h->entries) {
     return -ENOMEM;
   }
@@ -83,7 +90,8 @@ static int resize(qn__heap_t *h, size_t cap) {
   return 0;
 }
 
-static void shrink(qn__heap_t *h) {
+static void shrink(qn__heap_t *h)
+{
   size_t cap = h->cap / 2;
   if (h->cap > SHRINK_ABOVE && h->n < h->cap / 8 && cap >= h->floor) {
     (void)resize(h, cap); /* a block that stays too large is not an error */
@@ -91,21 +99,24 @@ static void shrink(qn__heap_t *h) {
 }
 
 /* The alarm keeps the loop alive while a timer is armed. */
-static void reference(qn_loop_t *loop) {
+static void reference(qn_loop_t *loop)
+{
   uv_ref((uv_handle_t *)&loop->alarm);
   if (loop->attached && !loop->in_phase) {
     qn__attach_kick(loop); /* the next prepare arms the alarm */
   }
 }
 
-static void take(qn_loop_t *loop, qn_timer_t *t) {
+static void take(qn_loop_t *loop, qn_timer_t *t)
+{
   remove_at(&loop->heap, t->slot - 1);
   if (loop->heap.n == 0) {
     uv_unref((uv_handle_t *)&loop->alarm);
   }
 }
 
-int qn_timer_reserve(qn_loop_t *loop, size_t n) {
+int qn_timer_reserve(qn_loop_t *loop, size_t n)
+{
   qn__heap_t *h = &loop->heap;
   if (n > UINT32_MAX - h->n) {
     return -ENOMEM;
@@ -118,7 +129,8 @@ int qn_timer_reserve(qn_loop_t *loop, size_t n) {
   return rc;
 }
 
-int qn_timer_start(qn_loop_t *loop, qn_timer_t *t, uint64_t at, void (*fire)(qn_timer_t *t)) {
+int qn_timer_start(qn_loop_t *loop, qn_timer_t *t, uint64_t at, void (*fire)(qn_timer_t *t))
+{
   qn__heap_t *h = &loop->heap;
   uint64_t now = uv_now(loop->uv);
   /* A past time counts as now: a timer that `fire` starts then sorts behind all that are due. */
@@ -143,14 +155,16 @@ int qn_timer_start(qn_loop_t *loop, qn_timer_t *t, uint64_t at, void (*fire)(qn_
   return 0;
 }
 
-void qn_timer_stop(qn_loop_t *loop, qn_timer_t *t) {
+void qn_timer_stop(qn_loop_t *loop, qn_timer_t *t)
+{
   if (t->slot != 0) {
     take(loop, t);
     shrink(&loop->heap);
   }
 }
 
-void qn__timers_run(qn_loop_t *loop) {
+void qn__timers_run(qn_loop_t *loop)
+{
   qn__heap_t *h = &loop->heap;
   uint64_t now = uv_now(loop->uv), end = h->order;
   while (h->n != 0 && h->entries[0].at <= now && h->entries[0].order < end) {
@@ -163,7 +177,8 @@ void qn__timers_run(qn_loop_t *loop) {
 
 /* Rings before libuv polls as well as after; in the first case the poll must not wait, since the
  * alarm that would have ended it is spent. */
-void qn__alarm_fired(uv_timer_t *alarm) {
+void qn__alarm_fired(uv_timer_t *alarm)
+{
   qn_loop_t *loop = alarm->data;
   loop->alarm_on = false;
   if (loop->in_turn) {
@@ -171,7 +186,8 @@ void qn__alarm_fired(uv_timer_t *alarm) {
   }
 }
 
-void qn__timers_sync(qn_loop_t *loop) {
+void qn__timers_sync(qn_loop_t *loop)
+{
   if (loop->heap.n == 0) {
     return;
   }
@@ -184,7 +200,8 @@ void qn__timers_sync(qn_loop_t *loop) {
   }
 }
 
-void qn__timers_free(qn_loop_t *loop) {
+void qn__timers_free(qn_loop_t *loop)
+{
   while (loop->heap.n != 0) {
     remove_at(&loop->heap, loop->heap.n - 1);
   }

@@ -1,9 +1,9 @@
 /* work.c: blocking calls in libuv's thread pool, as operations.
  *
- * Called by file.c, hostinfo.c and embedders. The pool thread sees the request only; everything else
- * happens on the loop's thread. A running call cannot be stopped: its op settles at once and the
- * request lives on as an orphan until the call returns.
- * Invariant: job->op is NULL once the op has settled, so a call that returns late touches no op.
+ * Called by file.c, hostinfo.c and embedders. The pool thread sees the request only; everything
+ * else happens on the loop's thread. A running call cannot be stopped: its op settles at once and
+ * the request lives on as an orphan until the call returns. Invariant: job->op is NULL once the op
+ * has settled, so a call that returns late touches no op.
  */
 #include "loop/work_i.h"
 
@@ -24,12 +24,14 @@ qn__job_t *qn__job_new(void) { return qn_calloc(1, sizeof(qn__job_t)); }
 
 void qn__job_free(qn__job_t *job) { qn_free(job); }
 
-static void run(uv_work_t *req) {
+static void run(uv_work_t *req)
+{
   qn__job_t *job = req->data;
   job->result = job->work->run(job->work);
 }
 
-static void after(uv_work_t *req, int status) {
+static void after(uv_work_t *req, int status)
+{
   qn__job_t *job = req->data;
   qn_work_t *work = job->work;
   qn_op_t *op = job->op;
@@ -46,7 +48,8 @@ static void after(uv_work_t *req, int status) {
   }
 }
 
-static void cancel(qn_op_t *op) {
+static void cancel(qn_op_t *op)
+{
   qn_work_t *work = op->owner;
   qn__job_t *job = work->job;
   op->owner = NULL;
@@ -57,7 +60,8 @@ static void cancel(qn_op_t *op) {
   }
 }
 
-static int start(qn_loop_t *loop, qn_work_t *w, qn_op_t *op, qn__job_t *job) {
+static int start(qn_loop_t *loop, qn_work_t *w, qn_op_t *op, qn__job_t *job)
+{
   job->loop = loop;
   job->work = w;
   job->op = op;
@@ -70,7 +74,8 @@ static int start(qn_loop_t *loop, qn_work_t *w, qn_op_t *op, qn__job_t *job) {
   return rc;
 }
 
-int qn_work_start(qn_loop_t *loop, qn_work_t *w, qn_op_t *op) {
+int qn_work_start(qn_loop_t *loop, qn_work_t *w, qn_op_t *op)
+{
   qn__job_t *job = qn__job_new();
   if (job == NULL) {
     return -ENOMEM;
@@ -84,13 +89,15 @@ int qn_work_start(qn_loop_t *loop, qn_work_t *w, qn_op_t *op) {
   return 0;
 }
 
-void qn__work_detach(qn_loop_t *loop, qn_work_t *w, qn__job_t *job) {
+void qn__work_detach(qn_loop_t *loop, qn_work_t *w, qn__job_t *job)
+{
   int rc = start(loop, w, NULL, job); /* fails for a missing function only */
   QN__ASSERT(rc == 0);
   (void)rc;
 }
 
-void qn_work_end(qn_work_t *w) {
+void qn_work_end(qn_work_t *w)
+{
   if (w != NULL) {
     QN__ASSERT(w->job == NULL);
     (*w->free)(w);

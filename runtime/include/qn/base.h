@@ -90,18 +90,19 @@ enum {
 
 /* "ECONNREFUSED", "EAI_AGAIN", "EOF" ...; "UNKNOWN" for a number that nobody defined. Static. */
 QN_API const char *qn_err_name(int err);
-/* A short lower-case sentence without a full stop. Static or thread-local, valid until the next call. */
+/* A short lower-case sentence without a full stop. Static or thread-local, valid until the next
+ * call. */
 QN_API const char *qn_err_text(int err);
 QN_API qn_kind_t qn_err_kind(int err);
 QN_API const char *qn_kind_name(qn_kind_t kind);
 /* -1 when the name is not in the set. */
 QN_API int qn_kind_from_name(const char *name);
-/* Whether trying the same thing later may succeed (ECONNREFUSED, timeouts, EMFILE, EAI_AGAIN ...). */
+/* Whether trying the same thing later may succeed (ECONNREFUSED, EMFILE, EAI_AGAIN ...). */
 QN_API bool qn_err_temporary(int err);
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-/* All memory of the runtime comes from here, so that tests can count it and fail the Nth request. */
+/* All memory of the runtime comes from here: tests can count it and fail the Nth request. */
 QN_API void *qn_malloc(size_t size);
 QN_API void *qn_calloc(size_t count, size_t size);
 QN_API void *qn_realloc(void *p, size_t size);
@@ -111,7 +112,7 @@ QN_API void qn_free(void *p);
 QN_API void qn_alloc_fail_at(uint64_t nth);
 /* Whether the armed failure has happened, which also disarms it. */
 QN_API bool qn_alloc_failed(void);
-/* Blocks that are allocated now by this thread minus those freed: equal before and after = no leak. */
+/* Blocks allocated by this thread minus those freed: equal before and after = no leak. */
 QN_API int64_t qn_alloc_live(void);
 
 #endif

@@ -1,8 +1,8 @@
 /* qn/file.h: files without blocking the loop: every call runs in the thread pool as an operation.
  *
  * A file has no position of its own here: reads and writes name their offset (-1 = the descriptor's
- * own position, for pipes and devices). One object may have several operations under way; buffers of
- * a running call belong to the request, so cancellation never leaves a thread writing into freed
+ * own position, for pipes and devices). One object may have several operations under way; buffers
+ * of a running call belong to the request, so cancellation never leaves a thread writing into freed
  * memory.
  */
 #ifndef QN_FILE_H
@@ -17,17 +17,17 @@ typedef struct qn_file_stat {
   double modified, accessed, changed; /* seconds since the epoch */
   uint32_t mode, uid, gid;
   uint64_t inode, device;
-  char type; /* 'f' file, 'd' directory, 'l' link, 'p' pipe, 's' socket, 'c' device, 'b' block, '?' */
+  char type; /* 'f' file 'd' directory 'l' link 'p' pipe 's' socket 'c' device 'b' block '?' */
 } qn_file_stat_t;
 
-/* `mode` as in fopen: r r+ w w+ a a+ (a "b" is allowed and means nothing), plus "x" = must not exist.
- * Always QN_AGAIN or an error; the op's result is 0 and qn_file_opened(op) gives the file. */
+/* `mode` as in fopen: r r+ w w+ a a+ (a "b" is allowed and means nothing), plus "x" = must not
+ * exist. Always QN_AGAIN or an error; the op's result is 0 and qn_file_opened(op) gives it. */
 QN_API int qn_file_open(qn_loop_t *loop, qn_op_t *op, const char *path, const char *mode);
 QN_API qn_file_t *qn_file_opened(qn_op_t *op); /* in `done`, once: the caller owns it */
 /* Takes over an open descriptor. */
 QN_API int qn_file_adopt(qn_loop_t *loop, int fd, qn_file_t **out);
-/* Reads up to `size` bytes at `offset` into memory of the request; op->result = bytes, 0 at the end.
- * In `done`: qn_file_bytes(op) points at them until qn_file_end(op). */
+/* Reads up to `size` bytes at `offset` into memory of the request; op->result = bytes, 0 at the
+ * end. In `done`: qn_file_bytes(op) points at them until qn_file_end(op). */
 QN_API int qn_file_read(qn_file_t *f, qn_op_t *op, size_t size, int64_t offset);
 QN_API const uint8_t *qn_file_bytes(qn_op_t *op);
 /* Writes all of it (copied before the call returns); op->result = bytes. */

@@ -19,14 +19,15 @@ typedef enum qn_turn_mode {
 /* `uv`: a libuv loop of the host, which the host runs (the turn then hangs on our prepare and check
  * handles), or NULL for an own one. NULL when out of memory. */
 QN_API qn_loop_t *qn_loop_new(struct uv_loop_s *uv);
-/* Runs the loop until every handle of ours is closed, then frees it. All objects on it must have been
- * closed; returns the number of those that were not (0 = clean; they are named on stderr in debug
- * builds). Waits for calls that still run in the thread pool, orphans included: a program that does
- * not want to wait for them ends without freeing the loop. */
+/* Runs the loop until every handle of ours is closed, then frees it. All objects on it must have
+ * been closed; returns the number of those that were not (0 = clean; they are named on stderr in
+ * debug builds). Waits for calls that still run in the thread pool, orphans included: a program
+ * that does not want to wait for them ends without freeing the loop. */
 QN_API int qn_loop_free(qn_loop_t *loop);
 
 /* One turn; false when nothing is alive any more (no ready work, no armed timer, no active handle).
- * Work that has what it wanted calls qn_loop_stop: else the turn goes on to wait for the next event. */
+ * Work that has what it wanted calls qn_loop_stop: else the turn goes on to wait for the next
+ * event. */
 QN_API bool qn_loop_turn(qn_loop_t *loop, qn_turn_mode_t mode);
 /* Turns until qn_loop_stop or until nothing is alive. A stop also keeps the turn under way from
  * waiting; the next turn, and the end of qn_loop_run, forget it. */
@@ -52,7 +53,7 @@ QN_API struct uv_loop_s *qn_loop_uv(qn_loop_t *loop);
 QN_API void qn_loop_set_data(qn_loop_t *loop, void *data);
 QN_API void *qn_loop_data(const qn_loop_t *loop);
 
-/* Makes the loop wake up; the only function here that other threads and signal handlers may call. */
+/* Wakes the loop; the only function here that other threads and signal handlers may call. */
 QN_API void qn_loop_wakeup(qn_loop_t *loop);
 
 /* Ready list. */
@@ -74,13 +75,13 @@ QN_API int qn_timer_reserve(qn_loop_t *loop, size_t n);
 
 /* Counters for leak checks and qn.stats(). */
 typedef struct qn_loop_stats {
-  int64_t handles;  /* libuv handles of ours that are not closed */
-  int64_t ops;      /* pending or settled operations */
-  int64_t objects;  /* live reference-counted objects (streams, listeners, files ...) */
-  int64_t orphans;  /* thread-pool calls whose operation is gone */
-  int64_t timers;   /* armed */
+  int64_t handles; /* libuv handles of ours that are not closed */
+  int64_t ops;     /* pending or settled operations */
+  int64_t objects; /* live reference-counted objects (streams, listeners, files ...) */
+  int64_t orphans; /* thread-pool calls whose operation is gone */
+  int64_t timers;  /* armed */
   uint64_t turns;
-  int64_t chunks;   /* pooled read chunks that are lent out */
+  int64_t chunks; /* pooled read chunks that are lent out */
 } qn_loop_stats_t;
 QN_API void qn_loop_stats(const qn_loop_t *loop, qn_loop_stats_t *out);
 

@@ -9,8 +9,8 @@ typedef struct qn_signal qn_signal_t;
 /* SIGKILL, SIGSTOP and numbers out of range give QN_E_INVALID. */
 QN_API int qn_signal_open(qn_loop_t *loop, int signum, qn_signal_t **out);
 /* Waits for the next delivery; result = number of deliveries since the last one was taken (>= 1).
- * Returns that number at once when some are pending, QN_AGAIN when `op` waits, QN_E_BUSY for a second
- * waiter. `notify` (may be NULL) runs in the ready phase at each delivery, waiter or not. */
+ * Returns that number at once when some are pending, QN_AGAIN when `op` waits, QN_E_BUSY for a
+ * second waiter. `notify` (may be NULL) runs in the ready phase at each delivery, waiter or not. */
 QN_API int64_t qn_signal_wait(qn_signal_t *s, qn_op_t *op);
 QN_API void qn_signal_on_delivery(qn_signal_t *s, void (*notify)(void *data), void *data);
 /* Whether the watcher keeps the loop alive (default yes). */

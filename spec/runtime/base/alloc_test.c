@@ -3,7 +3,8 @@
 
 #include "qn/base.h"
 
-TEST(live_blocks_are_counted) {
+TEST(live_blocks_are_counted)
+{
   int64_t before = qn_alloc_live();
   void *a = qn_malloc(10), *b = qn_calloc(3, 4);
   char *c = qn_strdup("text");
@@ -21,7 +22,8 @@ TEST(live_blocks_are_counted) {
   CHECK_INT(qn_alloc_live(), before);
 }
 
-TEST(empty_blocks_are_blocks) {
+TEST(empty_blocks_are_blocks)
+{
   int64_t before = qn_alloc_live();
   void *a = qn_malloc(0), *b = qn_calloc(0, 8), *c = qn_realloc(NULL, 0);
   CHECK(a != NULL && b != NULL && c != NULL);
@@ -34,7 +36,8 @@ TEST(empty_blocks_are_blocks) {
   CHECK_INT(qn_alloc_live(), before);
 }
 
-TEST(the_nth_request_fails_once) {
+TEST(the_nth_request_fails_once)
+{
   int64_t before = qn_alloc_live();
   for (uint64_t nth = 1; nth <= 4; nth++) {
     TEST_ROUND("nth %d", (int)nth);
@@ -55,7 +58,8 @@ TEST(the_nth_request_fails_once) {
   CHECK_INT(qn_alloc_live(), before);
 }
 
-TEST(a_failed_realloc_leaves_the_block) {
+TEST(a_failed_realloc_leaves_the_block)
+{
   char *p = qn_strdup("kept");
   qn_alloc_fail_at(1);
   CHECK_NULL(qn_realloc(p, 100));
@@ -64,7 +68,8 @@ TEST(a_failed_realloc_leaves_the_block) {
   qn_free(p);
 }
 
-TEST(asking_disarms) {
+TEST(asking_disarms)
+{
   qn_alloc_fail_at(3);
   CHECK(!qn_alloc_failed());
   for (int i = 0; i < 5; i++) {
@@ -79,7 +84,8 @@ TEST(asking_disarms) {
   qn_free(p);
 }
 
-TEST(a_size_that_overflows_fails) {
+TEST(a_size_that_overflows_fails)
+{
   volatile size_t half = SIZE_MAX / 2;
   int64_t before = qn_alloc_live();
   CHECK_NULL(qn_calloc(half, 4));

@@ -7,12 +7,14 @@
 
 static uint32_t seed = 12345;
 
-static uint32_t random_below(uint32_t n) {
+static uint32_t random_below(uint32_t n)
+{
   seed = seed * 1664525u + 1013904223u;
   return (seed >> 8) % n;
 }
 
-static void check_invariant(const qn_buf_t *b) {
+static void check_invariant(const qn_buf_t *b)
+{
   CHECK(b->head <= b->tail && b->tail <= b->cap);
   if (qn_buf_size(b) == 0 && b->head != 0) {
     FAIL("an empty queue begins at %zu", b->head);
@@ -27,7 +29,8 @@ typedef struct model {
   size_t size;
 } model_t;
 
-static void random_step(qn_buf_t *b, model_t *m) {
+static void random_step(qn_buf_t *b, model_t *m)
+{
   uint8_t piece[600];
   size_t n = random_below(10) == 0 ? random_below(sizeof piece) : random_below(20);
   for (size_t i = 0; i < n; i++) {
@@ -61,7 +64,8 @@ static void random_step(qn_buf_t *b, model_t *m) {
   }
 }
 
-TEST(random_operations_match_a_model) {
+TEST(random_operations_match_a_model)
+{
   static model_t m;
   int64_t live = qn_alloc_live();
   for (int round = 0; round < 50 && !TEST_FAILED(); round++) {
@@ -80,7 +84,8 @@ TEST(random_operations_match_a_model) {
   CHECK_INT(qn_alloc_live(), live);
 }
 
-TEST(an_empty_queue_keeps_small_blocks_only) {
+TEST(an_empty_queue_keeps_small_blocks_only)
+{
   static uint8_t bytes[5000];
   int64_t live = qn_alloc_live();
   qn_buf_t b = {0};
@@ -97,7 +102,8 @@ TEST(an_empty_queue_keeps_small_blocks_only) {
   qn_buf_free(&b);
 }
 
-TEST(growth_is_bounded_by_what_was_asked) {
+TEST(growth_is_bounded_by_what_was_asked)
+{
   static uint8_t bytes[100000];
   qn_buf_t b = {0};
   CHECK_INT(qn_buf_append(&b, bytes, sizeof bytes), 0);
@@ -110,7 +116,8 @@ TEST(growth_is_bounded_by_what_was_asked) {
   qn_buf_free(&b);
 }
 
-TEST(a_sliding_window_does_not_grow) {
+TEST(a_sliding_window_does_not_grow)
+{
   uint8_t piece[100] = {0};
   qn_buf_t b = {0};
   CHECK_INT(qn_buf_append(&b, piece, 100), 0);
@@ -123,7 +130,8 @@ TEST(a_sliding_window_does_not_grow) {
   qn_buf_free(&b);
 }
 
-TEST(absurd_sizes_are_refused) {
+TEST(absurd_sizes_are_refused)
+{
   qn_buf_t b = {0};
   CHECK_INT(qn_buf_append(&b, "abc", 3), 0);
   CHECK_INT(qn_buf_reserve(&b, SIZE_MAX), -ENOMEM);
@@ -134,7 +142,8 @@ TEST(absurd_sizes_are_refused) {
   qn_buf_free(&b);
 }
 
-TEST(a_failed_allocation_changes_nothing) {
+TEST(a_failed_allocation_changes_nothing)
+{
   static uint8_t bytes[1000];
   qn_buf_t b = {0};
   qn_alloc_fail_at(1);
@@ -152,7 +161,8 @@ TEST(a_failed_allocation_changes_nothing) {
   qn_buf_free(&b);
 }
 
-TEST(growing_falls_back_to_the_room_in_front) {
+TEST(growing_falls_back_to_the_room_in_front)
+{
   uint8_t bytes[100];
   memset(bytes, 'x', sizeof bytes);
   qn_buf_t b = {0};
@@ -165,7 +175,8 @@ TEST(growing_falls_back_to_the_room_in_front) {
   qn_buf_free(&b);
 }
 
-TEST(lent_blocks_are_used_but_not_owned) {
+TEST(lent_blocks_are_used_but_not_owned)
+{
   uint8_t block[64];
   int64_t live = qn_alloc_live();
   qn_buf_t b = {.base = block, .cap = sizeof block, .lent = true};

@@ -8,7 +8,8 @@ typedef struct host {
   rig_t rig;
 } host_t;
 
-static void host_open(host_t *h) {
+static void host_open(host_t *h)
+{
   REQUIRE_INT(uv_loop_init(&h->uv), 0);
   h->rig.live = qn_alloc_live();
   h->rig.loop = qn_loop_new(&h->uv);
@@ -16,12 +17,14 @@ static void host_open(host_t *h) {
   CHECK_PTR(qn_loop_uv(h->rig.loop), &h->uv);
 }
 
-static void host_close(host_t *h) {
+static void host_close(host_t *h)
+{
   rig_close(&h->rig);
   CHECK_INT(uv_loop_close(&h->uv), 0);
 }
 
-TEST(an_idle_attached_loop_keeps_nothing_alive) {
+TEST(an_idle_attached_loop_keeps_nothing_alive)
+{
   host_t h;
   host_open(&h);
   CHECK_INT(uv_run(&h.uv, UV_RUN_DEFAULT), 0);
@@ -29,7 +32,8 @@ TEST(an_idle_attached_loop_keeps_nothing_alive) {
   host_close(&h);
 }
 
-TEST(ready_work_runs_in_the_hosts_loop) {
+TEST(ready_work_runs_in_the_hosts_loop)
+{
   host_t h;
   note_t n;
   host_open(&h);
@@ -42,7 +46,8 @@ TEST(ready_work_runs_in_the_hosts_loop) {
   host_close(&h);
 }
 
-TEST(timers_keep_the_hosts_loop_alive_until_they_fire) {
+TEST(timers_keep_the_hosts_loop_alive_until_they_fire)
+{
   host_t h;
   note_t n;
   host_open(&h);
@@ -55,7 +60,8 @@ TEST(timers_keep_the_hosts_loop_alive_until_they_fire) {
   host_close(&h);
 }
 
-static void again(qn_op_t *op) {
+static void again(qn_op_t *op)
+{
   note_done(op);
   note_t *n = (note_t *)(void *)op;
   if (n->done < 5) {
@@ -64,7 +70,8 @@ static void again(qn_op_t *op) {
   }
 }
 
-TEST(work_that_starts_timers_goes_on) {
+TEST(work_that_starts_timers_goes_on)
+{
   host_t h;
   note_t n;
   host_open(&h);
@@ -79,12 +86,14 @@ TEST(work_that_starts_timers_goes_on) {
 
 static note_t *host_note;
 
-static void on_host_timer(uv_timer_t *t) {
+static void on_host_timer(uv_timer_t *t)
+{
   (void)t;
   qn_op_settle(&host_note->op, 1); /* the host's callback: outside of our phases */
 }
 
-TEST(what_a_host_callback_settles_does_not_wait_for_an_event) {
+TEST(what_a_host_callback_settles_does_not_wait_for_an_event)
+{
   host_t h;
   note_t n;
   uv_timer_t t;
@@ -105,14 +114,16 @@ TEST(what_a_host_callback_settles_does_not_wait_for_an_event) {
   host_close(&h);
 }
 
-static void release_hold(qn_op_t *op) {
+static void release_hold(qn_op_t *op)
+{
   note_done(op);
   qn_loop_hold(op->loop, false);
 }
 
 static void wake_host(void *loop) { qn_loop_wakeup(loop); }
 
-TEST(hold_keeps_the_hosts_loop_alive) {
+TEST(hold_keeps_the_hosts_loop_alive)
+{
   host_t h;
   note_t n;
   uv_thread_t thread;
@@ -131,7 +142,8 @@ TEST(hold_keeps_the_hosts_loop_alive) {
   host_close(&h);
 }
 
-TEST(our_turn_may_run_the_hosts_loop) {
+TEST(our_turn_may_run_the_hosts_loop)
+{
   host_t h;
   note_t n;
   host_open(&h);
@@ -143,7 +155,8 @@ TEST(our_turn_may_run_the_hosts_loop) {
   host_close(&h);
 }
 
-TEST(timers_left_by_our_turn_fire_in_the_hosts_run) {
+TEST(timers_left_by_our_turn_fire_in_the_hosts_run)
+{
   host_t h;
   note_t n;
   host_open(&h);
@@ -158,7 +171,8 @@ TEST(timers_left_by_our_turn_fire_in_the_hosts_run) {
   host_close(&h);
 }
 
-TEST(the_hosts_handles_survive_our_loop) {
+TEST(the_hosts_handles_survive_our_loop)
+{
   host_t h;
   uv_timer_t t;
   host_open(&h);

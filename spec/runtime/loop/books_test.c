@@ -1,9 +1,11 @@
-/* The loop's books: counts by type, leaks reported by qn_loop_free, serial numbers, trace function. */
+/* The loop's books: counts by type, leaks reported by qn_loop_free, serial numbers, trace function.
+ */
 #include "loop/loop_core.h"
 #include "qn/trace.h"
 #include "rig.h"
 
-TEST(objects_and_handles_are_counted) {
+TEST(objects_and_handles_are_counted)
+{
   rig_t rig;
   rig_open(&rig);
   static const char stream[] = "stream";
@@ -23,7 +25,8 @@ TEST(objects_and_handles_are_counted) {
   rig_close(&rig);
 }
 
-TEST(more_types_than_places_are_counted_together) {
+TEST(more_types_than_places_are_counted_together)
+{
   rig_t rig;
   static char names[2 * QN__MAX_TYPES][16];
   rig_open(&rig);
@@ -42,7 +45,8 @@ TEST(more_types_than_places_are_counted_together) {
 static void fire(qn_timer_t *t) { (void)t; }
 
 /* What qn_loop_free returns, and what it prints. */
-static int free_and_read(qn_loop_t *loop, char *text, size_t size) {
+static int free_and_read(qn_loop_t *loop, char *text, size_t size)
+{
   FILE *f = tmpfile();
   REQUIRE(f != NULL);
   fflush(stderr);
@@ -58,7 +62,8 @@ static int free_and_read(qn_loop_t *loop, char *text, size_t size) {
   return leaks;
 }
 
-TEST(what_is_left_is_reported_by_free) {
+TEST(what_is_left_is_reported_by_free)
+{
   char text[1000];
   for (int what = 0; what < 5; what++) {
     TEST_ROUND("what %d", what);
@@ -89,7 +94,8 @@ TEST(what_is_left_is_reported_by_free) {
   }
 }
 
-TEST(a_leaked_handle_does_not_hang_free) {
+TEST(a_leaked_handle_does_not_hang_free)
+{
   rig_t rig;
   char text[1000];
   static uv_idle_t idle;
@@ -100,7 +106,8 @@ TEST(a_leaked_handle_does_not_hang_free) {
   CHECK_INT(qn_alloc_live(), rig.live);
 }
 
-TEST(serial_numbers) {
+TEST(serial_numbers)
+{
   rig_t rig;
   rig_open(&rig);
   CHECK_UINT(qn__loop_next_id(rig.loop), 1);
@@ -108,12 +115,14 @@ TEST(serial_numbers) {
   rig_close(&rig);
 }
 
-static void trace(const qn_trace_event_t *e, void *data) {
+static void trace(const qn_trace_event_t *e, void *data)
+{
   (void)e;
   (void)data;
 }
 
-TEST(the_trace_function_is_kept) {
+TEST(the_trace_function_is_kept)
+{
   rig_t rig;
   void *data = &rig;
   rig_open(&rig);

@@ -2,7 +2,8 @@
 #include "loop/chunk_i.h"
 #include "rig.h"
 
-TEST(one_chunk_is_lent_at_a_time) {
+TEST(one_chunk_is_lent_at_a_time)
+{
   rig_t rig;
   rig_open(&rig);
   uint8_t *chunk = qn__chunk_lend(rig.loop);
@@ -17,7 +18,8 @@ TEST(one_chunk_is_lent_at_a_time) {
   rig_close(&rig);
 }
 
-TEST(a_kept_chunk_is_replaced) {
+TEST(a_kept_chunk_is_replaced)
+{
   rig_t rig;
   rig_open(&rig);
   uint8_t *kept = qn__chunk_lend(rig.loop);
@@ -32,7 +34,8 @@ TEST(a_kept_chunk_is_replaced) {
   rig_close(&rig);
 }
 
-TEST(without_memory_there_is_no_chunk) {
+TEST(without_memory_there_is_no_chunk)
+{
   rig_t rig;
   rig_open(&rig);
   qn_alloc_fail_at(1);

@@ -1,5 +1,6 @@
 /* Files through the pool: modes, offsets, partial and blocked writes, closing under a running call.
- * covers: runtime/loop/file_call.c */
+ * covers: runtime/loop/file_call.c
+ */
 #include "rig.h"
 
 #include "qn/file.h"
@@ -13,13 +14,15 @@
 static char dir[64];
 static char path[128];
 
-static void in_new_dir(void) {
+static void in_new_dir(void)
+{
   snprintf(dir, sizeof dir, "/tmp/qn-file-test-XXXXXX");
   REQUIRE(mkdtemp(dir) != NULL);
   snprintf(path, sizeof path, "%s/f", dir);
 }
 
-static void remove_dir(void) {
+static void remove_dir(void)
+{
   unlink(path);
   CHECK_INT(rmdir(dir), 0);
 }
@@ -35,7 +38,8 @@ typedef struct wait {
 
 static wait_t w;
 
-static void collect(qn_op_t *op) {
+static void collect(qn_op_t *op)
+{
   note_done(op);
   w.file = qn_file_opened(op);
   CHECK_NULL(qn_file_opened(op)); /* only once */
@@ -49,14 +53,16 @@ static void collect(qn_op_t *op) {
   qn_file_end(op);
 }
 
-static qn_op_t *fresh(rig_t *rig) {
+static qn_op_t *fresh(rig_t *rig)
+{
   memset(&w, 0, sizeof w);
   note_init(&w.note, rig->loop);
   w.note.op.done = collect;
   return &w.note.op;
 }
 
-static int64_t await(rig_t *rig, int rc) {
+static int64_t await(rig_t *rig, int rc)
+{
   if (rc != QN_AGAIN) {
     CHECK(rc < 0);
     return rc;
@@ -66,25 +72,29 @@ static int64_t await(rig_t *rig, int rc) {
   return w.note.result;
 }
 
-static qn_file_t *open_file(rig_t *rig, const char *mode) {
+static qn_file_t *open_file(rig_t *rig, const char *mode)
+{
   int64_t rc = await(rig, qn_file_open(rig->loop, fresh(rig), path, mode));
   CHECK_INT(rc, 0);
   REQUIRE(w.file != NULL);
   return w.file;
 }
 
-static int64_t write_text(rig_t *rig, qn_file_t *f, const char *text, int64_t offset) {
+static int64_t write_text(rig_t *rig, qn_file_t *f, const char *text, int64_t offset)
+{
   qn_slice_t v = {(const uint8_t *)text, strlen(text)};
   return await(rig, qn_file_write(f, fresh(rig), &v, 1, offset));
 }
 
-static int64_t read_some(rig_t *rig, qn_file_t *f, size_t size, int64_t offset) {
+static int64_t read_some(rig_t *rig, qn_file_t *f, size_t size, int64_t offset)
+{
   return await(rig, qn_file_read(f, fresh(rig), size, offset));
 }
 
 /* --- reading and writing --------------------------------------------------------------------- */
 
-TEST(write_then_read_at_offsets) {
+TEST(write_then_read_at_offsets)
+{
   rig_t rig;
   rig_open(&rig);
   in_new_dir();
@@ -108,7 +118,8 @@ TEST(write_then_read_at_offsets) {
   remove_dir();
 }
 
-TEST(the_descriptors_own_position) {
+TEST(the_descriptors_own_position)
+{
   rig_t rig;
   rig_open(&rig);
   in_new_dir();
@@ -126,7 +137,8 @@ TEST(the_descriptors_own_position) {
   remove_dir();
 }
 
-TEST(modes) {
+TEST(modes)
+{
   rig_t rig;
   rig_open(&rig);
   in_new_dir();
@@ -160,7 +172,8 @@ TEST(modes) {
   remove_dir();
 }
 
-TEST(bad_arguments_start_nothing) {
+TEST(bad_arguments_start_nothing)
+{
   static const char *const bad[] = {"", "x", "rw", "r++", "rbb", "rx", "R", "wxx", "r ", "b", "+"};
   rig_t rig;
   rig_open(&rig);
@@ -190,7 +203,8 @@ TEST(bad_arguments_start_nothing) {
   remove_dir();
 }
 
-TEST(stat_follows_links_or_not) {
+TEST(stat_follows_links_or_not)
+{
   rig_t rig;
   char link_path[140];
   rig_open(&rig);
@@ -225,7 +239,8 @@ TEST(stat_follows_links_or_not) {
   remove_dir();
 }
 
-TEST(a_directory_opens_but_does_not_read) {
+TEST(a_directory_opens_but_does_not_read)
+{
   rig_t rig;
   rig_open(&rig);
   in_new_dir();
@@ -242,7 +257,8 @@ TEST(a_directory_opens_but_does_not_read) {
 
 enum { MUCH = 1 << 20 };
 
-static void *drain_pipe(void *arg) {
+static void *drain_pipe(void *arg)
+{
   int fd = *(int *)arg;
   static uint8_t bytes[5000];
   intptr_t total = 0;
@@ -258,7 +274,8 @@ static void *drain_pipe(void *arg) {
   return (void *)total;
 }
 
-TEST(partial_writes_are_continued_also_on_a_non_blocking_pipe) {
+TEST(partial_writes_are_continued_also_on_a_non_blocking_pipe)
+{
   for (int non_blocking = 0; non_blocking < 2; non_blocking++) {
     rig_t rig;
     int fds[2];
@@ -289,7 +306,8 @@ TEST(partial_writes_are_continued_also_on_a_non_blocking_pipe) {
   }
 }
 
-TEST(close_waits_for_a_running_call) {
+TEST(close_waits_for_a_running_call)
+{
   rig_t rig;
   int fds[2];
   qn_file_t *f;
@@ -317,7 +335,8 @@ TEST(close_waits_for_a_running_call) {
   rig_close(&rig);
 }
 
-TEST(a_cancelled_read_owns_its_memory) {
+TEST(a_cancelled_read_owns_its_memory)
+{
   rig_t rig;
   int fds[2];
   qn_file_t *f;
@@ -336,7 +355,8 @@ TEST(a_cancelled_read_owns_its_memory) {
 
 /* --- opening that nobody takes --------------------------------------------------------------- */
 
-static int open_descriptors(void) {
+static int open_descriptors(void)
+{
   int n = 0;
   for (int fd = 0; fd < 256; fd++) {
     n += fcntl(fd, F_GETFD) >= 0;
@@ -344,12 +364,14 @@ static int open_descriptors(void) {
   return n;
 }
 
-static void ignore(qn_op_t *op) {
+static void ignore(qn_op_t *op)
+{
   note_done(op);
   qn_file_end(op);
 }
 
-TEST(a_file_that_was_opened_for_nobody_is_closed) {
+TEST(a_file_that_was_opened_for_nobody_is_closed)
+{
   rig_t rig;
   rig_open(&rig);
   in_new_dir();
@@ -384,7 +406,8 @@ TEST(a_file_that_was_opened_for_nobody_is_closed) {
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-static int64_t whole_story(rig_t *rig) {
+static int64_t whole_story(rig_t *rig)
+{
   int64_t rc = await(rig, qn_file_open(rig->loop, fresh(rig), path, "w+"));
   if (rc < 0) {
     return rc;
@@ -398,7 +421,8 @@ static int64_t whole_story(rig_t *rig) {
   return rc;
 }
 
-TEST(every_allocation_may_fail) {
+TEST(every_allocation_may_fail)
+{
   in_new_dir();
   bool failed = true;
   for (uint64_t nth = 1; failed; nth++) {

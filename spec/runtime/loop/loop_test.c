@@ -19,37 +19,43 @@ typedef struct step {
 
 static int places;
 
-static void run_count(qn_ready_t *r) {
+static void run_count(qn_ready_t *r)
+{
   step_t *s = (step_t *)(void *)r;
   s->runs++;
   s->turn = qn_loop_turns(s->loop);
   s->place = ++places;
 }
 
-static void run_requeue(qn_ready_t *r) {
+static void run_requeue(qn_ready_t *r)
+{
   step_t *s = (step_t *)(void *)r;
   run_count(r);
   qn_ready_queue(s->loop, r);
 }
 
-static void run_drop_other(qn_ready_t *r) {
+static void run_drop_other(qn_ready_t *r)
+{
   run_count(r);
   qn_ready_drop(&((step_t *)(void *)r)->other->ready);
 }
 
-static void run_queue_other(qn_ready_t *r) {
+static void run_queue_other(qn_ready_t *r)
+{
   step_t *s = (step_t *)(void *)r;
   run_count(r);
   qn_ready_queue(s->loop, &s->other->ready);
 }
 
-static void run_flush_other(qn_ready_t *r) {
+static void run_flush_other(qn_ready_t *r)
+{
   step_t *s = (step_t *)(void *)r;
   run_count(r);
   qn_flush_queue(s->loop, &s->other->ready);
 }
 
-static void run_flush_again(qn_ready_t *r) {
+static void run_flush_again(qn_ready_t *r)
+{
   step_t *s = (step_t *)(void *)r;
   run_count(r);
   if (s->runs < 3) {
@@ -57,13 +63,15 @@ static void run_flush_again(qn_ready_t *r) {
   }
 }
 
-static step_t step(const rig_t *rig, void (*run)(qn_ready_t *r)) {
+static step_t step(const rig_t *rig, void (*run)(qn_ready_t *r))
+{
   step_t s = {.loop = rig->loop};
   qn_ready_init(&s.ready, run);
   return s;
 }
 
-TEST(queueing_twice_is_queueing_once_in_order) {
+TEST(queueing_twice_is_queueing_once_in_order)
+{
   rig_t rig;
   rig_open(&rig);
   step_t a = step(&rig, run_count), b = step(&rig, run_count);
@@ -80,7 +88,8 @@ TEST(queueing_twice_is_queueing_once_in_order) {
   rig_close(&rig);
 }
 
-TEST(what_is_queued_in_a_phase_runs_in_the_next) {
+TEST(what_is_queued_in_a_phase_runs_in_the_next)
+{
   rig_t rig;
   rig_open(&rig);
   step_t b = step(&rig, run_count), a = step(&rig, run_queue_other);
@@ -94,7 +103,8 @@ TEST(what_is_queued_in_a_phase_runs_in_the_next) {
   rig_close(&rig);
 }
 
-TEST(an_entry_can_be_dropped_from_the_running_batch) {
+TEST(an_entry_can_be_dropped_from_the_running_batch)
+{
   rig_t rig;
   rig_open(&rig);
   step_t b = step(&rig, run_count), c = step(&rig, run_count), a = step(&rig, run_drop_other);
@@ -111,10 +121,12 @@ TEST(an_entry_can_be_dropped_from_the_running_batch) {
   rig_close(&rig);
 }
 
-TEST(flush_runs_at_the_end_of_the_same_phase) {
+TEST(flush_runs_at_the_end_of_the_same_phase)
+{
   rig_t rig;
   rig_open(&rig);
-  step_t f = step(&rig, run_count), a = step(&rig, run_flush_other), b = step(&rig, run_flush_other);
+  step_t f = step(&rig, run_count), a = step(&rig, run_flush_other),
+         b = step(&rig, run_flush_other);
   a.other = b.other = &f;
   qn_ready_queue(rig.loop, &a.ready);
   qn_ready_queue(rig.loop, &b.ready);
@@ -125,7 +137,8 @@ TEST(flush_runs_at_the_end_of_the_same_phase) {
   rig_close(&rig);
 }
 
-TEST(a_flush_queued_while_flushing_runs_next_turn_without_waiting) {
+TEST(a_flush_queued_while_flushing_runs_next_turn_without_waiting)
+{
   rig_t rig;
   rig_open(&rig);
   step_t f = step(&rig, run_flush_again);
@@ -147,7 +160,8 @@ typedef struct watch {
   int events;
 } watch_t;
 
-static void on_poll(uv_poll_t *poll, int status, int events) {
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
   watch_t *w = poll->data;
   char byte;
   (void)status;
@@ -156,14 +170,16 @@ static void on_poll(uv_poll_t *poll, int status, int events) {
   CHECK_INT(read(w->poll.io_watcher.fd, &byte, 1), 1);
 }
 
-static void watch_open(watch_t *w, qn_loop_t *loop, int fd) {
+static void watch_open(watch_t *w, qn_loop_t *loop, int fd)
+{
   w->events = 0;
   w->poll.data = w;
   REQUIRE_INT(uv_poll_init(qn_loop_uv(loop), &w->poll, fd), 0);
   REQUIRE_INT(uv_poll_start(&w->poll, UV_READABLE, on_poll), 0);
 }
 
-TEST(endless_ready_work_does_not_starve_polling) {
+TEST(endless_ready_work_does_not_starve_polling)
+{
   rig_t rig;
   int fds[2];
   watch_t w;
@@ -189,7 +205,8 @@ TEST(endless_ready_work_does_not_starve_polling) {
 
 static void fire_nothing(qn_timer_t *t) { (void)t; }
 
-TEST(a_loop_with_nothing_is_not_alive) {
+TEST(a_loop_with_nothing_is_not_alive)
+{
   rig_t rig;
   rig_open(&rig);
   CHECK(!qn_loop_alive(rig.loop));
@@ -204,7 +221,8 @@ TEST(a_loop_with_nothing_is_not_alive) {
   rig_close(&rig);
 }
 
-TEST(hold_is_counted) {
+TEST(hold_is_counted)
+{
   rig_t rig;
   rig_open(&rig);
   qn_loop_hold(rig.loop, true);
@@ -217,12 +235,14 @@ TEST(hold_is_counted) {
   rig_close(&rig);
 }
 
-static void run_stop(qn_ready_t *r) {
+static void run_stop(qn_ready_t *r)
+{
   run_count(r);
   qn_loop_stop(((step_t *)(void *)r)->loop);
 }
 
-TEST(stop_ends_run_without_waiting) {
+TEST(stop_ends_run_without_waiting)
+{
   rig_t rig;
   rig_open(&rig);
   step_t a = step(&rig, run_stop);
@@ -236,21 +256,24 @@ TEST(stop_ends_run_without_waiting) {
   rig_close(&rig);
 }
 
-static void run_dawdle(qn_ready_t *r) {
+static void run_dawdle(qn_ready_t *r)
+{
   uint64_t until = uv_hrtime() + 4000000;
   run_count(r);
   while (uv_hrtime() < until) {
   }
 }
 
-static void done_stop(qn_op_t *op) {
+static void done_stop(qn_op_t *op)
+{
   note_done(op);
   qn_loop_stop(op->loop);
 }
 
 /* libuv runs its timers before it polls: if the alarm rings there, the poll must not wait for the
  * next event, which may never come. */
-TEST(an_alarm_that_rings_before_the_poll_is_not_slept_over) {
+TEST(an_alarm_that_rings_before_the_poll_is_not_slept_over)
+{
   rig_t rig;
   rig_open(&rig);
   step_t slow = step(&rig, run_dawdle);
@@ -267,7 +290,8 @@ TEST(an_alarm_that_rings_before_the_poll_is_not_slept_over) {
   rig_close(&rig);
 }
 
-TEST(an_early_alarm_does_no_harm) {
+TEST(an_early_alarm_does_no_harm)
+{
   rig_t rig;
   note_t n;
   qn_timer_t early = {0};
@@ -284,14 +308,16 @@ TEST(an_early_alarm_does_no_harm) {
   rig_close(&rig);
 }
 
-static void *wake_after_turns(void *arg) {
+static void *wake_after_turns(void *arg)
+{
   for (int i = 0; i < 100; i++) {
     qn_loop_wakeup(arg);
   }
   return NULL;
 }
 
-TEST(another_thread_can_wake_a_waiting_loop) {
+TEST(another_thread_can_wake_a_waiting_loop)
+{
   rig_t rig;
   pthread_t thread;
   rig_open(&rig);
@@ -305,14 +331,16 @@ TEST(another_thread_can_wake_a_waiting_loop) {
 
 /* --- a foreign poll loop --------------------------------------------------------------------- */
 
-static void foreign_step(qn_loop_t *loop) {
+static void foreign_step(qn_loop_t *loop)
+{
   struct pollfd p = {.fd = qn_loop_fd(loop), .events = POLLIN};
   int timeout = qn_loop_timeout(loop);
   CHECK(poll(&p, 1, timeout < 0 || timeout > 5000 ? 5000 : timeout) >= 0);
   qn_loop_turn(loop, QN_TURN_NOWAIT);
 }
 
-TEST(stepping_from_a_foreign_poll_loop) {
+TEST(stepping_from_a_foreign_poll_loop)
+{
   rig_t rig;
   int fds[2];
   watch_t w;
@@ -351,7 +379,8 @@ TEST(stepping_from_a_foreign_poll_loop) {
   close(fds[1]);
 }
 
-TEST(a_far_timer_gives_a_finite_timeout) {
+TEST(a_far_timer_gives_a_finite_timeout)
+{
   rig_t rig;
   qn_timer_t t = {0};
   rig_open(&rig);
@@ -364,7 +393,8 @@ TEST(a_far_timer_gives_a_finite_timeout) {
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-TEST(a_loop_that_cannot_be_made_is_null) {
+TEST(a_loop_that_cannot_be_made_is_null)
+{
   int64_t live = qn_alloc_live();
   qn_alloc_fail_at(1);
   CHECK_NULL(qn_loop_new(NULL));
@@ -373,7 +403,8 @@ TEST(a_loop_that_cannot_be_made_is_null) {
   CHECK_INT(qn_loop_free(NULL), 0);
 }
 
-TEST(free_runs_what_is_still_ready) {
+TEST(free_runs_what_is_still_ready)
+{
   rig_t rig;
   rig_open(&rig);
   step_t b = step(&rig, run_count), a = step(&rig, run_queue_other);
@@ -383,7 +414,8 @@ TEST(free_runs_what_is_still_ready) {
   CHECK_INT(a.runs + b.runs, 2);
 }
 
-TEST(free_is_not_held_up_by_endless_work) {
+TEST(free_is_not_held_up_by_endless_work)
+{
   rig_t rig;
   rig_open(&rig);
   step_t a = step(&rig, run_requeue);
@@ -392,7 +424,8 @@ TEST(free_is_not_held_up_by_endless_work) {
   CHECK(a.runs > 10);
 }
 
-TEST(the_embedders_pointer) {
+TEST(the_embedders_pointer)
+{
   rig_t rig;
   rig_open(&rig);
   CHECK_NULL(qn_loop_data(rig.loop));
@@ -414,7 +447,8 @@ typedef struct ticker {
   int left;
 } ticker_t;
 
-static void tick(qn_op_t *op) {
+static void tick(qn_op_t *op)
+{
   ticker_t *t = (ticker_t *)(void *)op;
   t->note.done++;
   if (--t->left > 0) {
@@ -423,11 +457,12 @@ static void tick(qn_op_t *op) {
   }
 }
 
-/* Both loops exist before one is freed: libuv closes descriptors behind the thread sanitizer's back,
- * which would take a reused number for a race. */
+/* Both loops exist before one is freed: libuv closes descriptors behind the thread sanitizer's
+ * back, which would take a reused number for a race. */
 static pthread_barrier_t both_made;
 
-static void *run_worker(void *arg) {
+static void *run_worker(void *arg)
+{
   worker_t *w = arg;
   ticker_t tickers[50];
   int64_t live = qn_alloc_live();
@@ -449,7 +484,8 @@ static void *run_worker(void *arg) {
   return NULL;
 }
 
-TEST(two_loops_in_two_threads) {
+TEST(two_loops_in_two_threads)
+{
   worker_t w[2] = {{0}};
   pthread_t threads[2];
   pthread_barrier_init(&both_made, NULL, 2);

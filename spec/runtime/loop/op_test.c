@@ -6,12 +6,14 @@
 #include <sys/wait.h>
 
 static int cancels;
-static void count_cancel(qn_op_t *op) {
+static void count_cancel(qn_op_t *op)
+{
   (void)op;
   cancels++;
 }
 
-TEST(done_runs_in_a_later_turn_with_the_op_idle) {
+TEST(done_runs_in_a_later_turn_with_the_op_idle)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);
@@ -40,7 +42,8 @@ typedef struct starter {
   uint64_t turn;
 } starter_t;
 
-static void start_and_settle(qn_ready_t *r) {
+static void start_and_settle(qn_ready_t *r)
+{
   starter_t *s = (starter_t *)(void *)r;
   qn_op_begin(&s->note->op, NULL, NULL);
   qn_op_settle(&s->note->op, 1);
@@ -48,7 +51,8 @@ static void start_and_settle(qn_ready_t *r) {
   CHECK_INT(s->note->done, 0);
 }
 
-TEST(settling_in_the_turn_that_started_it_waits_for_the_next) {
+TEST(settling_in_the_turn_that_started_it_waits_for_the_next)
+{
   rig_t rig;
   note_t n;
   starter_t s = {.note = &n};
@@ -61,14 +65,16 @@ TEST(settling_in_the_turn_that_started_it_waits_for_the_next) {
   rig_close(&rig);
 }
 
-static void start_and_complete(qn_ready_t *r) {
+static void start_and_complete(qn_ready_t *r)
+{
   starter_t *s = (starter_t *)(void *)r;
   qn_op_begin(&s->note->op, NULL, NULL);
   qn_op_complete(&s->note->op, 5);
   CHECK_INT(s->note->done, 1);
 }
 
-TEST(complete_runs_done_at_once) {
+TEST(complete_runs_done_at_once)
+{
   rig_t rig;
   note_t n;
   starter_t s = {.note = &n};
@@ -84,7 +90,8 @@ TEST(complete_runs_done_at_once) {
 
 /* --- cancel ---------------------------------------------------------------------------------- */
 
-TEST(cancel_withdraws_and_settles_once) {
+TEST(cancel_withdraws_and_settles_once)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);
@@ -104,7 +111,8 @@ TEST(cancel_withdraws_and_settles_once) {
 
 static void settle_in_cancel(qn_op_t *op) { qn_op_settle(op, 7); }
 
-TEST(the_owner_may_settle_in_cancel) {
+TEST(the_owner_may_settle_in_cancel)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);
@@ -123,13 +131,15 @@ typedef struct pair {
   bool took;
 } pair_t;
 
-static void cancel_second(qn_op_t *op) {
+static void cancel_second(qn_op_t *op)
+{
   pair_t *p = (pair_t *)(void *)op;
   note_done(op);
   p->took = qn_op_cancel(&p->second->op, QN_E_CANCELLED);
 }
 
-TEST(cancel_in_done_of_another) {
+TEST(cancel_in_done_of_another)
+{
   rig_t rig;
   note_t second;
   pair_t p = {.second = &second};
@@ -154,7 +164,8 @@ TEST(cancel_in_done_of_another) {
 
 /* --- done ------------------------------------------------------------------------------------ */
 
-static void reuse(qn_op_t *op) {
+static void reuse(qn_op_t *op)
+{
   note_done(op);
   if (op->result < 5) {
     int64_t next = op->result + 1;
@@ -164,7 +175,8 @@ static void reuse(qn_op_t *op) {
   }
 }
 
-TEST(done_may_start_the_op_again) {
+TEST(done_may_start_the_op_again)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);
@@ -181,12 +193,14 @@ TEST(done_may_start_the_op_again) {
 }
 
 static int freed;
-static void free_in_done(qn_op_t *op) {
+static void free_in_done(qn_op_t *op)
+{
   freed++;
   qn_free(op);
 }
 
-TEST(done_may_free_the_op) {
+TEST(done_may_free_the_op)
+{
   rig_t rig;
   rig_open(&rig);
   freed = 0;
@@ -208,7 +222,8 @@ TEST(done_may_free_the_op) {
 
 /* --- deadlines ------------------------------------------------------------------------------- */
 
-TEST(a_deadline_settles_with_its_error) {
+TEST(a_deadline_settles_with_its_error)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);
@@ -225,7 +240,8 @@ TEST(a_deadline_settles_with_its_error) {
   rig_close(&rig);
 }
 
-TEST(what_settled_first_wins_against_a_due_deadline) {
+TEST(what_settled_first_wins_against_a_due_deadline)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);
@@ -240,7 +256,8 @@ TEST(what_settled_first_wins_against_a_due_deadline) {
   rig_close(&rig);
 }
 
-TEST(a_deadline_can_be_moved_and_disarmed) {
+TEST(a_deadline_can_be_moved_and_disarmed)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);
@@ -261,7 +278,8 @@ TEST(a_deadline_can_be_moved_and_disarmed) {
   rig_close(&rig);
 }
 
-TEST(a_deadline_that_cannot_be_armed_fails_the_op) {
+TEST(a_deadline_that_cannot_be_armed_fails_the_op)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);
@@ -280,7 +298,8 @@ TEST(a_deadline_that_cannot_be_armed_fails_the_op) {
 
 /* --- forget ---------------------------------------------------------------------------------- */
 
-TEST(forget_ends_an_op_without_done) {
+TEST(forget_ends_an_op_without_done)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);
@@ -307,12 +326,14 @@ TEST(forget_ends_an_op_without_done) {
   rig_close(&rig);
 }
 
-static void forget_second(qn_op_t *op) {
+static void forget_second(qn_op_t *op)
+{
   pair_t *p = (pair_t *)(void *)op;
   qn_op_forget(&p->second->op);
 }
 
-TEST(forget_takes_an_op_out_of_the_running_batch) {
+TEST(forget_takes_an_op_out_of_the_running_batch)
+{
   rig_t rig;
   note_t second;
   pair_t p = {.second = &second};
@@ -332,7 +353,8 @@ TEST(forget_takes_an_op_out_of_the_running_batch) {
 /* --- assertions ------------------------------------------------------------------------------ */
 
 #ifdef QN_DEBUG
-TEST(settling_twice_is_caught_in_debug_builds) {
+TEST(settling_twice_is_caught_in_debug_builds)
+{
   pid_t child = fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -351,7 +373,8 @@ TEST(settling_twice_is_caught_in_debug_builds) {
   CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
 }
 #else
-TEST(settling_twice_keeps_the_first_result) {
+TEST(settling_twice_keeps_the_first_result)
+{
   rig_t rig;
   note_t n;
   rig_open(&rig);

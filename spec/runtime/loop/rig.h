@@ -15,13 +15,15 @@ typedef struct rig {
   int64_t live;
 } rig_t;
 
-TEST_UNUSED static void rig_open(rig_t *rig) {
+TEST_UNUSED static void rig_open(rig_t *rig)
+{
   rig->live = qn_alloc_live();
   rig->loop = qn_loop_new(NULL);
   REQUIRE(rig->loop != NULL);
 }
 
-TEST_UNUSED static void rig_close(rig_t *rig) {
+TEST_UNUSED static void rig_close(rig_t *rig)
+{
   CHECK_INT(qn_loop_free(rig->loop), 0);
   CHECK_INT(qn_alloc_live(), rig->live);
 }
@@ -33,21 +35,24 @@ typedef struct note {
   uint64_t turn; /* in which done ran */
 } note_t;
 
-TEST_UNUSED static void note_done(qn_op_t *op) {
+TEST_UNUSED static void note_done(qn_op_t *op)
+{
   note_t *note = (note_t *)(void *)((char *)op - offsetof(note_t, op));
   note->done++;
   note->result = op->result;
   note->turn = qn_loop_turns(op->loop);
 }
 
-TEST_UNUSED static void note_init(note_t *note, qn_loop_t *loop) {
+TEST_UNUSED static void note_init(note_t *note, qn_loop_t *loop)
+{
   memset(note, 0, sizeof *note);
   qn_op_init(&note->op, loop, note_done);
 }
 
-/* One step as a foreign poll loop makes it: a turn that waited by itself could go on to wait for the
- * next event although the condition holds by now. */
-TEST_UNUSED static bool step_once(qn_loop_t *loop) {
+/* One step as a foreign poll loop makes it: a turn that waited by itself could go on to wait for
+ * the next event although the condition holds by now. */
+TEST_UNUSED static bool step_once(qn_loop_t *loop)
+{
   struct pollfd p = {.fd = qn_loop_fd(loop), .events = POLLIN};
   int timeout = qn_loop_timeout(loop);
   if (timeout != 0) {
@@ -57,15 +62,16 @@ TEST_UNUSED static bool step_once(qn_loop_t *loop) {
 }
 
 /* Turns until cond holds; a loop that dies or turns for ever fails the test. */
-#define TURN_UNTIL(loop, cond)                                                                     \
-  do {                                                                                             \
-    int turns_left = 100000;                                                                       \
-    while (!(cond) && --turns_left > 0 && step_once(loop)) {                                       \
-    }                                                                                              \
-    REQUIRE(cond);                                                                                 \
+#define TURN_UNTIL(loop, cond)                               \
+  do {                                                       \
+    int turns_left = 100000;                                 \
+    while (!(cond) && --turns_left > 0 && step_once(loop)) { \
+    }                                                        \
+    REQUIRE(cond);                                           \
   } while (0)
 
-TEST_UNUSED static qn_loop_stats_t stats_of(const qn_loop_t *loop) {
+TEST_UNUSED static qn_loop_stats_t stats_of(const qn_loop_t *loop)
+{
   qn_loop_stats_t stats;
   qn_loop_stats(loop, &stats);
   return stats;

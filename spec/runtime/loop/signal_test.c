@@ -1,5 +1,6 @@
 /* Signals as operations, by raise(); and the names of signals.
- * covers: runtime/loop/signal_names.c */
+ * covers: runtime/loop/signal_names.c
+ */
 #include "rig.h"
 
 #include "qn/signal.h"
@@ -8,8 +9,10 @@
 #include <signal.h>
 #include <unistd.h>
 
-/* Turns until `n` deliveries can be taken; raise() is synchronous, their way through libuv is not. */
-static void take(rig_t *rig, qn_signal_t *s, int64_t n) {
+/* Turns until `n` deliveries can be taken; raise() is synchronous, their way through libuv is not.
+ */
+static void take(rig_t *rig, qn_signal_t *s, int64_t n)
+{
   int64_t taken = 0;
   for (int i = 0; i < 1000 && taken < n; i++) {
     note_t note;
@@ -25,7 +28,8 @@ static void take(rig_t *rig, qn_signal_t *s, int64_t n) {
   CHECK_INT(taken, n);
 }
 
-TEST(a_waiting_op_settles_at_the_delivery) {
+TEST(a_waiting_op_settles_at_the_delivery)
+{
   rig_t rig;
   qn_signal_t *s;
   note_t n, second;
@@ -48,7 +52,8 @@ TEST(a_waiting_op_settles_at_the_delivery) {
   rig_close(&rig);
 }
 
-TEST(deliveries_that_nobody_waits_for_are_counted) {
+TEST(deliveries_that_nobody_waits_for_are_counted)
+{
   rig_t rig;
   qn_signal_t *s;
   note_t n;
@@ -68,7 +73,8 @@ TEST(deliveries_that_nobody_waits_for_are_counted) {
   rig_close(&rig);
 }
 
-TEST(close_settles_the_waiter) {
+TEST(close_settles_the_waiter)
+{
   rig_t rig;
   qn_signal_t *s;
   note_t n;
@@ -88,7 +94,8 @@ TEST(close_settles_the_waiter) {
   rig_close(&rig);
 }
 
-TEST(an_unreferenced_watcher_keeps_nothing_alive) {
+TEST(an_unreferenced_watcher_keeps_nothing_alive)
+{
   rig_t rig;
   qn_signal_t *s;
   rig_open(&rig);
@@ -105,18 +112,21 @@ TEST(an_unreferenced_watcher_keeps_nothing_alive) {
 /* --- notify ---------------------------------------------------------------------------------- */
 
 static int notified;
-static void count(void *data) {
+static void count(void *data)
+{
   (void)data;
   notified++;
 }
 
-static void close_it(void *data) {
+static void close_it(void *data)
+{
   notified++;
   qn_signal_close(data);
   qn_signal_release(data);
 }
 
-TEST(notify_runs_for_each_delivery_waiter_or_not) {
+TEST(notify_runs_for_each_delivery_waiter_or_not)
+{
   rig_t rig;
   qn_signal_t *s;
   rig_open(&rig);
@@ -136,7 +146,8 @@ TEST(notify_runs_for_each_delivery_waiter_or_not) {
   rig_close(&rig);
 }
 
-TEST(notify_may_close_and_release) {
+TEST(notify_may_close_and_release)
+{
   rig_t rig;
   qn_signal_t *s;
   rig_open(&rig);
@@ -151,7 +162,8 @@ TEST(notify_may_close_and_release) {
   rig_close(&rig);
 }
 
-TEST(two_watchers_of_one_signal) {
+TEST(two_watchers_of_one_signal)
+{
   rig_t rig;
   qn_signal_t *a, *b;
   rig_open(&rig);
@@ -169,7 +181,8 @@ TEST(two_watchers_of_one_signal) {
 
 /* --- arguments ------------------------------------------------------------------------------- */
 
-TEST(signals_that_cannot_be_watched) {
+TEST(signals_that_cannot_be_watched)
+{
   static const int bad[] = {0, -1, 65, 1000, INT32_MAX, SIGKILL, SIGSTOP};
   rig_t rig;
   rig_open(&rig);
@@ -187,7 +200,8 @@ TEST(signals_that_cannot_be_watched) {
   rig_close(&rig);
 }
 
-TEST(names) {
+TEST(names)
+{
   static const char *const ints[] = {"int", "INT", "SIGINT", "sigint", "SigInt"};
   static const char *const none[] = {"", "sig", "SIG", "nonsense", "SIGSIGINT", "int ", "2"};
   for (size_t i = 0; i < sizeof ints / sizeof ints[0]; i++) {

@@ -6,12 +6,14 @@
 
 static uint32_t seed = 99;
 
-static uint32_t random_below(uint32_t n) {
+static uint32_t random_below(uint32_t n)
+{
   seed = seed * 1664525u + 1013904223u;
   return (seed >> 8) % n;
 }
 
-static void check_heap(const qn_loop_t *loop) {
+static void check_heap(const qn_loop_t *loop)
+{
   const qn__heap_t *h = &loop->heap;
   for (size_t i = 0; i < h->n; i++) {
     const qn__timer_entry_t *e = &h->entries[i], *parent = &h->entries[i > 0 ? (i - 1) / 4 : 0];
@@ -37,7 +39,8 @@ typedef struct item {
 static item_t items[N];
 static uint64_t order, last_at, last_order;
 
-static void model_fire(qn_timer_t *t) {
+static void model_fire(qn_timer_t *t)
+{
   item_t *item = (item_t *)(void *)t;
   CHECK(item->armed);
   CHECK(!qn_timer_armed(t));
@@ -48,7 +51,8 @@ static void model_fire(qn_timer_t *t) {
   item->fired++;
 }
 
-static void run_due(qn_loop_t *loop) {
+static void run_due(qn_loop_t *loop)
+{
   last_at = last_order = 0;
   loop->uv->time += random_below(40);
   qn__timers_run(loop);
@@ -62,7 +66,8 @@ static void run_due(qn_loop_t *loop) {
   }
 }
 
-TEST(random_operations_match_a_model) {
+TEST(random_operations_match_a_model)
+{
   rig_t rig;
   rig_open(&rig);
   memset(items, 0, sizeof items);
@@ -107,25 +112,29 @@ typedef struct actor {
 
 static void fire_count(qn_timer_t *t) { ((actor_t *)(void *)t)->fired++; }
 
-static void fire_stop_victim(qn_timer_t *t) {
+static void fire_stop_victim(qn_timer_t *t)
+{
   actor_t *a = (actor_t *)(void *)t;
   a->fired++;
   qn_timer_stop(a->loop, &a->victim->timer);
 }
 
-static void fire_again_at_once(qn_timer_t *t) {
+static void fire_again_at_once(qn_timer_t *t)
+{
   actor_t *a = (actor_t *)(void *)t;
   a->fired++;
   qn_timer_start(a->loop, t, 0, fire_again_at_once);
 }
 
-static void fire_start_victim(qn_timer_t *t) {
+static void fire_start_victim(qn_timer_t *t)
+{
   actor_t *a = (actor_t *)(void *)t;
   a->fired++;
   qn_timer_start(a->loop, &a->victim->timer, 0, fire_count);
 }
 
-TEST(fire_may_stop_another_due_timer) {
+TEST(fire_may_stop_another_due_timer)
+{
   rig_t rig;
   rig_open(&rig);
   actor_t b = {.loop = rig.loop}, a = {.loop = rig.loop, .victim = &b};
@@ -139,7 +148,8 @@ TEST(fire_may_stop_another_due_timer) {
   rig_close(&rig);
 }
 
-TEST(a_timer_started_by_fire_waits_for_the_next_turn) {
+TEST(a_timer_started_by_fire_waits_for_the_next_turn)
+{
   rig_t rig;
   rig_open(&rig);
   actor_t b = {.loop = rig.loop}, a = {.loop = rig.loop, .victim = &b}, c = {.loop = rig.loop};
@@ -156,7 +166,8 @@ TEST(a_timer_started_by_fire_waits_for_the_next_turn) {
   rig_close(&rig);
 }
 
-TEST(a_due_timer_behind_a_restarting_one_still_fires) {
+TEST(a_due_timer_behind_a_restarting_one_still_fires)
+{
   rig_t rig;
   rig_open(&rig);
   actor_t a = {.loop = rig.loop}, b = {.loop = rig.loop};
@@ -167,7 +178,8 @@ TEST(a_due_timer_behind_a_restarting_one_still_fires) {
   rig_close(&rig);
 }
 
-TEST(a_moved_timer_keeps_its_new_time_and_function) {
+TEST(a_moved_timer_keeps_its_new_time_and_function)
+{
   rig_t rig;
   rig_open(&rig);
   actor_t a = {.loop = rig.loop};
@@ -183,7 +195,8 @@ TEST(a_moved_timer_keeps_its_new_time_and_function) {
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-TEST(a_million_timers) {
+TEST(a_million_timers)
+{
   enum { MILLION = 1000000 };
   rig_t rig;
   rig_open(&rig);
@@ -191,8 +204,8 @@ TEST(a_million_timers) {
   REQUIRE(timers != NULL);
   uint64_t now = qn_loop_now(rig.loop);
   for (int i = 0; i < MILLION; i++) {
-    REQUIRE_INT(qn_timer_start(rig.loop, &timers[i], now + 60000 + random_below(600000), fire_count),
-                0);
+    REQUIRE_INT(
+        qn_timer_start(rig.loop, &timers[i], now + 60000 + random_below(600000), fire_count), 0);
   }
   CHECK_INT(stats_of(rig.loop).timers, MILLION);
   check_heap(rig.loop);
@@ -209,7 +222,8 @@ TEST(a_million_timers) {
   rig_close(&rig);
 }
 
-TEST(starting_fails_cleanly_without_memory) {
+TEST(starting_fails_cleanly_without_memory)
+{
   rig_t rig;
   rig_open(&rig);
   static qn_timer_t timers[200];
@@ -234,7 +248,8 @@ TEST(starting_fails_cleanly_without_memory) {
   rig_close(&rig);
 }
 
-TEST(reserved_starts_cannot_fail) {
+TEST(reserved_starts_cannot_fail)
+{
   rig_t rig;
   rig_open(&rig);
   static qn_timer_t timers[3000];

@@ -18,7 +18,8 @@ typedef struct call {
   int *freed;
 } call_t;
 
-static int64_t run_call(qn_work_t *w) {
+static int64_t run_call(qn_work_t *w)
+{
   call_t *c = (call_t *)(void *)w;
   c->thread = pthread_self();
   if (c->started != NULL) {
@@ -31,12 +32,14 @@ static int64_t run_call(qn_work_t *w) {
   return c->result;
 }
 
-static void free_call(qn_work_t *w) {
+static void free_call(qn_work_t *w)
+{
   ++*((call_t *)(void *)w)->freed;
   qn_free(w);
 }
 
-static call_t *call_new(int *freed, sem_t *started, sem_t *go, int64_t result) {
+static call_t *call_new(int *freed, sem_t *started, sem_t *go, int64_t result)
+{
   call_t *c = qn_calloc(1, sizeof *c);
   REQUIRE(c != NULL);
   c->work.run = run_call;
@@ -48,7 +51,8 @@ static call_t *call_new(int *freed, sem_t *started, sem_t *go, int64_t result) {
   return c;
 }
 
-static void end_and_note(qn_op_t *op) {
+static void end_and_note(qn_op_t *op)
+{
   note_done(op);
   if (op->owner != NULL) {
     call_t *c = op->owner;
@@ -58,12 +62,14 @@ static void end_and_note(qn_op_t *op) {
   qn_work_end(op->owner);
 }
 
-static void note_work(note_t *n, qn_loop_t *loop) {
+static void note_work(note_t *n, qn_loop_t *loop)
+{
   note_init(n, loop);
   n->op.done = end_and_note;
 }
 
-TEST(the_result_settles_the_op) {
+TEST(the_result_settles_the_op)
+{
   static const int64_t results[] = {0, 1234567890123, -ENOENT};
   rig_t rig;
   rig_open(&rig);
@@ -83,7 +89,8 @@ TEST(the_result_settles_the_op) {
   rig_close(&rig);
 }
 
-TEST(many_calls) {
+TEST(many_calls)
+{
   enum { MANY = 200 };
   static note_t notes[MANY];
   rig_t rig;
@@ -102,7 +109,8 @@ TEST(many_calls) {
   rig_close(&rig);
 }
 
-TEST(cancelling_calls_that_run_and_that_queue) {
+TEST(cancelling_calls_that_run_and_that_queue)
+{
   enum { RUNNING = 2, N = 5 };
   rig_t rig;
   note_t n[N];
@@ -145,7 +153,8 @@ TEST(cancelling_calls_that_run_and_that_queue) {
   sem_destroy(&go);
 }
 
-TEST(a_deadline_makes_an_orphan) {
+TEST(a_deadline_makes_an_orphan)
+{
   rig_t rig;
   note_t n;
   int freed = 0;
@@ -174,12 +183,14 @@ TEST(a_deadline_makes_an_orphan) {
   sem_destroy(&started);
 }
 
-static void cancel_then_note(qn_op_t *op) {
+static void cancel_then_note(qn_op_t *op)
+{
   CHECK(!qn_op_cancel(op, QN_E_CANCELLED));
   end_and_note(op);
 }
 
-TEST(a_call_that_has_come_back_can_no_longer_be_cancelled) {
+TEST(a_call_that_has_come_back_can_no_longer_be_cancelled)
+{
   rig_t rig;
   note_t n;
   int freed = 0;
@@ -194,7 +205,8 @@ TEST(a_call_that_has_come_back_can_no_longer_be_cancelled) {
   rig_close(&rig);
 }
 
-TEST(forgetting_at_every_stage) {
+TEST(forgetting_at_every_stage)
+{
   rig_t rig;
   rig_open(&rig);
   for (int turns = 0; turns < 3; turns++) {
@@ -227,7 +239,8 @@ TEST(forgetting_at_every_stage) {
   rig_close(&rig);
 }
 
-TEST(a_detached_call_frees_itself) {
+TEST(a_detached_call_frees_itself)
+{
   rig_t rig;
   int freed = 0;
   rig_open(&rig);
@@ -240,7 +253,8 @@ TEST(a_detached_call_frees_itself) {
   CHECK_INT(freed, 1);
 }
 
-TEST(a_call_that_cannot_start_stays_the_callers) {
+TEST(a_call_that_cannot_start_stays_the_callers)
+{
   rig_t rig;
   note_t n;
   int freed = 0;
@@ -258,11 +272,12 @@ TEST(a_call_that_cannot_start_stays_the_callers) {
   rig_close(&rig);
 }
 
-/* Both loops exist before one is freed: libuv closes descriptors behind the thread sanitizer's back,
- * which would take a reused number for a race. */
+/* Both loops exist before one is freed: libuv closes descriptors behind the thread sanitizer's
+ * back, which would take a reused number for a race. */
 static pthread_barrier_t both_made;
 
-static void *run_loop(void *arg) {
+static void *run_loop(void *arg)
+{
   int *ok = arg;
   int freed = 0;
   note_t notes[50];
@@ -281,7 +296,8 @@ static void *run_loop(void *arg) {
   return NULL;
 }
 
-TEST(two_loops_share_the_pool) {
+TEST(two_loops_share_the_pool)
+{
   pthread_t threads[2];
   int ok[2] = {0, 0};
   pthread_barrier_init(&both_made, NULL, 2);
