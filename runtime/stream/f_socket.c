@@ -187,51 +187,42 @@ static int socket_start(qn_filter_t *f)
 
 /* --- reading --------------------------------------------------------------------------------- */
 
-/* How much to ask for: all that there is room for, but no more than the stream wants to hold. */
-static size_t read_size(const f_socket_t *s, size_t room)
-{
-  size_t limit = qn_stream_read_limit(s->filter.stream);
-  size_t held = qn_buf_size(&s->filter.rd);
-  return limit > held && room > limit - held ? limit - held : room;
-}
-
-/* Makes room in rd: the loop's chunk for an empty buffer, memory of our own otherwise. */
-static int make_room(f_socket_t *s)
+/* Makes room in rd: the block that the stream has put there, the loop's chunk for an empty buffer
+ * (*lent), or memory of our own. */
+static int make_room(f_socket_t *s, bool *lent)
 {
   qn_buf_t *rd = &s->filter.rd;
   size_t held = qn_buf_size(rd);
-  if (held == 0 && !rd->lent) {
-    uint8_t *chunk = qn__chunk_lend(s->loop);
+  if (held == 0) {
+    uint8_t *chunk = rd->lent ? NULL : qn__chunk_lend(s->loop);
     if (chunk != NULL) {
       qn_buf_free(rd);
       *rd = (qn_buf_t){.base = chunk, .cap = QN__CHUNK, .lent = true};
+      *lent = true;
+    }
+    if (rd->lent) {
       return 0;
     }
-  }
-  if (rd->lent && rd->cap - held < READ_ROOM) {
-    qn__chunk_keep(s->loop, rd->base);
-    rd->lent = false;
+  } else if (rd->lent) {
+    qn__buf_settle(s->loop, rd);
   }
   size_t room = held < READ_ROOM ? READ_ROOM : held > READ_ROOM_MAX ? READ_ROOM_MAX : held;
-  return qn_buf_reserve(rd, rd->lent ? READ_ROOM : read_size(s, room));
+  return qn_buf_reserve(rd, room < s->filter.room ? room : s->filter.room);
 }
 
-static void give_back_unused(f_socket_t *s)
+static void give_back(f_socket_t *s, bool lent)
 {
-  qn_buf_t *rd = &s->filter.rd;
-  if (rd->lent && qn_buf_size(rd) == 0) {
-    qn__chunk_back(s->loop, rd->base);
-    *rd = (qn_buf_t){0};
+  if (lent) {
+    qn__chunk_back(s->loop, s->filter.rd.base);
+    s->filter.rd = (qn_buf_t){0};
   }
 }
 
 static int64_t received_nothing(f_socket_t *s, ssize_t n, int err)
 {
-  give_back_unused(s);
   s->readable = false;
   if (n == 0) {
-    /* The kernel tells an error once. When a send got it, recv sees a clean end, which it is not.
-     */
+    /* The kernel tells an error once. When a send got it, recv sees an end that is none. */
     if (s->write_error != 0 && s->write_error != -EPIPE) {
       s->read_error = s->write_error;
       return s->read_error;
@@ -250,27 +241,31 @@ static int64_t received_nothing(f_socket_t *s, ssize_t n, int err)
 static int64_t socket_fill(qn_filter_t *f)
 {
   f_socket_t *s = self(f);
+  bool lent = false;
   int rc;
   if (s->read_error != 0 || s->ended) {
     return s->read_error;
   }
   s->reading = true;
-  if (!s->readable || s->phase != PHASE_UP) {
+  if (!s->readable || s->phase != PHASE_UP || f->room == 0) {
     rc = arm(s);
     return rc < 0 ? rc : QN_AGAIN;
   }
-  rc = make_room(s);
+  rc = make_room(s, &lent);
   if (rc < 0) {
     return rc;
   }
-  size_t size = read_size(s, f->rd.cap - f->rd.tail);
+  size_t size = f->rd.cap - f->rd.tail;
+  size = size < f->room ? size : f->room;
   ssize_t n;
   do {
     n = recv(s->fd, f->rd.base + f->rd.tail, size, 0);
   } while (n < 0 && errno == EINTR);
   s->told = s->hold = false;
   if (n <= 0) {
-    return received_nothing(s, n, errno);
+    int err = errno;
+    give_back(s, lent);
+    return received_nothing(s, n, err);
   }
   f->rd.tail += (size_t)n;
   s->readable = (size_t)n == size; /* a short read has emptied the socket */
@@ -561,10 +556,6 @@ static void socket_destroy(qn_filter_t *f)
   if (s->watcher != NULL) {
     s->watcher->f = NULL;
   }
-  if (f->rd.lent) {
-    qn__chunk_back(s->loop, f->rd.base);
-    f->rd = (qn_buf_t){0};
-  }
   qn_buf_free(&f->rd);
   qn_buf_free(&s->out);
   qn_free(s);
@@ -572,6 +563,7 @@ static void socket_destroy(qn_filter_t *f)
 
 static const qn_filter_ops_t socket_ops = {
     .name = "socket",
+    .flags = QN_FILTER_INTO,
     .start = socket_start,
     .fill = socket_fill,
     .write = socket_write,
@@ -614,7 +606,16 @@ static int make(qn_loop_t *loop, int fd, const qn_addr_t *peer, phase_t phase, q
 fail:
   qn_free(w);
   qn_free(s);
-  qn__sock_close(fd, false);
+  return rc;
+}
+
+static int make_or_close(qn_loop_t *loop, int fd, const qn_addr_t *peer, phase_t phase,
+                         qn_filter_t **out)
+{
+  int rc = make(loop, fd, peer, phase, out);
+  if (rc < 0) {
+    qn__sock_close(fd, false);
+  }
   return rc;
 }
 
@@ -625,7 +626,7 @@ int qn__f_socket_accepted(qn_loop_t *loop, int fd, const qn_addr_t *peer, qn_fil
 
 int qn__f_socket_connect(qn_loop_t *loop, int fd, const qn_addr_t *peer, qn_filter_t **out)
 {
-  return make(loop, fd, peer, PHASE_NEW, out);
+  return make_or_close(loop, fd, peer, PHASE_NEW, out);
 }
 
 int qn__f_socket_adopt(qn_loop_t *loop, int fd, qn_filter_t **out)
@@ -637,5 +638,5 @@ int qn__f_socket_adopt(qn_loop_t *loop, int fd, qn_filter_t **out)
     qn__sock_close(fd, false);
     return rc;
   }
-  return make(loop, fd, &peer, PHASE_UP, out);
+  return make_or_close(loop, fd, &peer, PHASE_UP, out);
 }

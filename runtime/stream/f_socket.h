@@ -9,7 +9,7 @@
 
 #include <sys/types.h>
 
-/* A descriptor that accept4(2) has just made non-blocking: no checks. Takes it, also on failure. */
+/* A descriptor that accept4(2) has just made non-blocking: no checks. Takes it on success only. */
 int qn__f_socket_accepted(qn_loop_t *loop, int fd, const qn_addr_t *peer, qn_filter_t **out);
 /* start() connects `fd` (made and bound by the caller) to `peer`. Takes it, also on failure. */
 int qn__f_socket_connect(qn_loop_t *loop, int fd, const qn_addr_t *peer, qn_filter_t **out);
