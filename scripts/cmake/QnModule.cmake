@@ -7,7 +7,7 @@ set_target_properties(qn_module PROPERTIES
   PREFIX "" OUTPUT_NAME core SUFFIX ".so" LINKER_LANGUAGE C
   LIBRARY_OUTPUT_DIRECTORY "${PROJECT_BINARY_DIR}/lib/qn"
   LINK_DEPENDS "${PROJECT_SOURCE_DIR}/scripts/cmake/module.map")
-target_link_libraries(qn_module PRIVATE qn_core)
+target_link_libraries(qn_module PRIVATE qn_core m)
 target_link_options(qn_module PRIVATE
   "-Wl,--version-script=${PROJECT_SOURCE_DIR}/scripts/cmake/module.map" "-Wl,--exclude-libs,ALL")
 add_custom_command(TARGET qn_module POST_BUILD
