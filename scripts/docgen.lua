@@ -52,15 +52,24 @@ local function check_params(entry, problem)
   end
 end
 
+local function first_sentence(text)
+  local joined = table.concat(text, " "):gsub("%s+", " "):gsub("^ ", "")
+  return joined:match("^(.-[.!?])%s") or joined
+end
+
+-- One sentence on a function; what it returns says enough where there is no text.
+local function entry_summary(doc)
+  local text = first_sentence(doc.text)
+  return text ~= "" and text or doc.returns[1] and doc.returns[1].text or ""
+end
+
 local function add_function(page, what, doc, line, found)
   local path = page.path_of_line
   local title = page.name .. (what.method and ":" or ".") .. what.name
   local function problem(text) found(path, line, text) end
   local entry = { doc = doc, name = what.name, method = what.method, params = what.params,
     title = title }
-  local has_text = false
-  for _, text in ipairs(doc.text) do has_text = has_text or text ~= "" end
-  if not has_text then problem(title .. " says nothing about itself") end
+  if entry_summary(doc) == "" then problem(title .. " says nothing about itself") end
   check_params(entry, problem)
   page.functions[#page.functions + 1] = entry
 end
@@ -136,11 +145,6 @@ local function render_type(ctx, type)
   page = ctx.types[core]
   if page then return ("[`%s`](%s#%s)"):format(type, file_of(page), anchor(core)) end
   return "`" .. type .. "`"
-end
-
-local function first_sentence(text)
-  local joined = table.concat(text, " "):gsub("%s+", " "):gsub("^ ", "")
-  return joined:match("^(.-[.!?])%s") or joined
 end
 
 -- What a value of the class is called in a call: "socket" for qn.TcpSocket.
@@ -258,7 +262,7 @@ local function render_page(ctx, page)
     for _, entry in ipairs(page.functions) do
       out[#out + 1] = ("| [`%s`](#%s)%s | %s |"):format(
         call_text(page, entry), anchor(entry.name), entry.doc.async and " (may wait)" or "",
-        (first_sentence(entry.doc.text):gsub("|", "\\|")))
+        (entry_summary(entry.doc):gsub("|", "\\|")))
     end
     out[#out + 1] = ""
   end

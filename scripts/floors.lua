@@ -93,10 +93,13 @@ function M.includes(text)
   return list
 end
 
+local QUOTED <const> = { "runtime/include", "runtime", "bindings", "spec/support", "spec" }
+local ANGLE <const> = { "runtime/include" }
+
 ---The file of ours that an include means, or nil for a system header.
-local function resolve(files, from, name)
+local function resolve(files, from, name, quoted)
   local folder = from:match("^(.*)/[^/]*$") or "."
-  local places = { folder, "runtime/include", "runtime", "bindings", "spec/support", "spec" }
+  local places = { quoted and folder or nil, table.unpack(quoted and QUOTED or ANGLE) }
   for _, place in ipairs(places) do
     local path = place .. "/" .. name
     while path:find("[^/]+/%.%./") do path = path:gsub("[^/]+/%.%./", "", 1) end
@@ -112,7 +115,7 @@ local function check_includes(files, path, found, graph)
     return
   end
   for _, include in ipairs(M.includes(files[path])) do
-    local target = resolve(files, path, include.name)
+    local target = resolve(files, path, include.name, include.quoted)
     if target then
       graph[path] = graph[path] or {}
       graph[path][target] = include.line
@@ -145,7 +148,7 @@ local function check_requires(files, path, found, graph)
   for line in (files[path] .. "\n"):gmatch("(.-)\n") do
     number = number + 1
     if line:find("^%s*%-%-") then goto continue end
-    for name in line:gmatch("require%s*%(?%s*[\"']([^\"']+)[\"']") do
+    for name in line:gmatch("%f[%w_]require%s*%(?%s*[\"']([%w_.-]+)[\"']") do
       local why = rules.require_refused(path, name)
       if why then found(path, number, why) end
       local base = "lua/" .. name:gsub("%.", "/")

@@ -127,11 +127,14 @@ M.calls = {
     applies = function(path) return is_source(path) and path ~= "runtime/base/alloc.c" end,
   },
   {
-    names = { "abort", "exit", "_exit" },
+    names = { "exit", "_exit" },
     text = "only a program ends the process",
-    applies = function(path)
-      return is_source(path) and path ~= "bindings/main.c" and path ~= "runtime/base/assert.h"
-    end,
+    applies = function(path) return path:find("^runtime/") ~= nil end,
+  },
+  {
+    names = { "abort" },
+    text = "ends the process: only an assertion may",
+    applies = function(path) return is_source(path) and path ~= "runtime/base/assert.h" end,
   },
 }
 

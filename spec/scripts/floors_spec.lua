@@ -95,9 +95,11 @@ local CASES <const> = {
   { "memory that escapes the hooks",
     { ["bindings/b_loop.c"] = HEAD .. "void f(void) { free (p); }\n" },
     "bindings/b_loop.c:2: free: memory of ours comes from qn_malloc and its kin" },
-  { "a core that ends the process",
+  { "a core that aborts",
     { ["runtime/base/buf.c"] = HEAD .. "void f(void) { abort(); }\n" },
-    "runtime/base/buf.c:2: abort: only a program ends the process" },
+    "runtime/base/buf.c:2: abort: ends the process: only an assertion may" },
+  { "a core that exits", { ["runtime/base/buf.c"] = HEAD .. "void f(void) { exit(1); }\n" },
+    "runtime/base/buf.c:2: exit: only a program ends the process" },
   { "a skipped spec", { ["spec/qn/task_spec.lua"] =
     "-- covers: lua/qn/group.lua\npend" .. "ing('later')\n" },
     "spec/qn/task_spec.lua:2: pend" .. "ing: a spec is never skipped" },
@@ -118,6 +120,7 @@ describe("floors", function()
       ["runtime/base/alloc.c"] = HEAD .. "void g(void) { free(p); }\n",
       ["spec/runtime/base/alloc_test.c"] = "",
       ["lua/qn/task.lua"] = '-- head\nlocal function late()\n  return require("qn.group")\nend\n',
+      ["runtime/include/qn/lua.h"] = HEAD .. "#include <lua.h>\n",
       ["spec/fuzz/url_fuzz.c"] = HEAD,
       ["spec/fuzz/corpus/url/1"] = "",
     })))
