@@ -99,7 +99,7 @@ local ANGLE <const> = { "runtime/include" }
 ---The file of ours that an include means, or nil for a system header.
 local function resolve(files, from, name, quoted)
   local folder = from:match("^(.*)/[^/]*$") or "."
-  local places = { quoted and folder or nil, table.unpack(quoted and QUOTED or ANGLE) }
+  local places = quoted and { folder, table.unpack(QUOTED) } or ANGLE
   for _, place in ipairs(places) do
     local path = place .. "/" .. name
     while path:find("[^/]+/%.%./") do path = path:gsub("[^/]+/%.%./", "", 1) end
