@@ -150,6 +150,9 @@ TEST(our_turn_may_run_the_hosts_loop)
   note_init(&n, h.rig.loop);
   qn_op_begin(&n.op, NULL, NULL);
   qn_op_deadline(&n.op, qn_loop_fresh(h.rig.loop) + 5, QN_E_TIMEOUT);
+  uint64_t turns = qn_loop_turns(h.rig.loop);
+  CHECK(qn_loop_turn(h.rig.loop, QN_TURN_NOWAIT));
+  CHECK_UINT(qn_loop_turns(h.rig.loop), turns + 1);
   TURN_UNTIL(h.rig.loop, n.done == 1);
   CHECK(!qn_loop_turn(h.rig.loop, QN_TURN_ONCE));
   host_close(&h);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static char dir[64];
@@ -249,6 +250,50 @@ TEST(a_directory_opens_but_does_not_read)
   CHECK_INT(read_some(&rig, f, 10, 0), -EISDIR);
   qn_file_close(f);
   CHECK_INT(await(&rig, qn_file_open(rig.loop, fresh(&rig), dir, "w")), -EISDIR);
+  rig_close(&rig);
+  remove_dir();
+}
+
+/* --- calls that the system cuts short --------------------------------------------------------- */
+
+static int short_calls; /* while > 0 the calls below are interrupted or cut, by turns */
+
+/* These take the place of the C library's, for the pool thread that calls them. */
+ssize_t pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+  if (short_calls > 0 && --short_calls % 2 != 0) {
+    errno = EINTR;
+    return -1;
+  }
+  return syscall(SYS_pwrite64, fd, data, short_calls > 0 && size > 3 ? 3 : size, offset);
+}
+
+ssize_t pread(int fd, void *data, size_t size, off_t offset)
+{
+  if (short_calls > 0 && --short_calls % 2 != 0) {
+    errno = EINTR;
+    return -1;
+  }
+  return syscall(SYS_pread64, fd, data, size, offset);
+}
+
+TEST(interrupted_calls_are_repeated_and_short_ones_continued)
+{
+  rig_t rig;
+  rig_open(&rig);
+  in_new_dir();
+  qn_file_t *f = open_file(&rig, "w+");
+  short_calls = 6;
+  CHECK_INT(write_text(&rig, f, "0123456789abcdef", 4), 16);
+  CHECK_INT(short_calls, 0);
+  short_calls = 2;
+  CHECK_INT(read_some(&rig, f, 100, 0), 20);
+  CHECK_MEM(w.bytes, 20,
+            "\0\0\0\0"
+            "0123456789abcdef",
+            20);
+  short_calls = 0;
+  qn_file_close(f);
   rig_close(&rig);
   remove_dir();
 }

@@ -290,6 +290,41 @@ TEST(an_alarm_that_rings_before_the_poll_is_not_slept_over)
   rig_close(&rig);
 }
 
+TEST(an_earlier_timer_moves_the_alarm)
+{
+  rig_t rig;
+  note_t n;
+  qn_timer_t far = {0};
+  rig_open(&rig);
+  note_init(&n, rig.loop);
+  n.op.done = done_stop;
+  uint64_t now = qn_loop_fresh(rig.loop);
+  qn_timer_start(rig.loop, &far, now + 10000000, fire_nothing);
+  qn_loop_turn(rig.loop, QN_TURN_NOWAIT); /* arms the alarm for the far one */
+  qn_op_begin(&n.op, NULL, NULL);
+  qn_op_deadline(&n.op, now + 5, QN_E_TIMEOUT);
+  qn_loop_run(rig.loop);
+  CHECK_INT(n.done, 1);
+  qn_timer_stop(rig.loop, &far);
+  rig_close(&rig);
+}
+
+TEST(a_stop_between_turns_is_forgotten_by_the_next)
+{
+  rig_t rig;
+  note_t n;
+  rig_open(&rig);
+  note_init(&n, rig.loop);
+  qn_op_begin(&n.op, NULL, NULL);
+  qn_op_deadline(&n.op, qn_loop_fresh(rig.loop) + 20, QN_E_TIMEOUT);
+  qn_loop_stop(rig.loop);
+  while (qn_loop_turn(rig.loop, QN_TURN_ONCE)) {
+  }
+  CHECK_INT(n.done, 1);
+  CHECK(qn_loop_turns(rig.loop) < 10); /* it waited rather than span */
+  rig_close(&rig);
+}
+
 TEST(an_early_alarm_does_no_harm)
 {
   rig_t rig;
