@@ -14,10 +14,12 @@ local NONE <const> = setmetatable({}, {
 local math_type = math.type
 
 ---@class qn.OptionRule
----@field type string a Lua type, "integer", "false", "any", or several with "|" between
+---@field type? string a Lua type, "integer", "seconds" (a number from 0, or false), "enum" (with
+---  values), "false", "any", or several of these with "|" between; any type when absent
 ---@field min? number smallest value allowed
 ---@field max? number largest value allowed
 ---@field enum? any[] the only values allowed
+---@field values? any[] the same
 ---@field required? boolean the key must be there
 ---@field check? fun(value: any): boolean?, string? a last test; nil and what it expects instead
 
@@ -94,18 +96,30 @@ local function unknown(key, descriptor)
   return "unknown option " .. what .. hint(key, names)
 end
 
-local function is_integer(v)
-  return math_type(v) == "integer" or (math_type(v) == "float" and math.tointeger(v) ~= nil)
+local function always()
+  return true
 end
+
+-- What is not the name of a Lua type.
+local KINDS <const> = {
+  any = always,
+  enum = always,
+  integer = function(v)
+    return math_type(v) == "integer" or (math_type(v) == "float" and math.tointeger(v) ~= nil)
+  end,
+  seconds = function(v)
+    return v == false or (type(v) == "number" and (v >= 0 or v ~= v))
+  end,
+  ["false"] = function(v)
+    return v == false
+  end,
+}
+
+local EXPECTED <const> = { seconds = "seconds (a number from 0) or false" }
 
 local function has_type(v, wanted)
   for name in wanted:gmatch("[^|]+") do
-    if
-      name == type(v)
-      or name == "any"
-      or (name == "integer" and is_integer(v))
-      or (name == "false" and v == false)
-    then
+    if name == type(v) or (KINDS[name] and KINDS[name](v)) then
       return true
     end
   end
@@ -134,7 +148,9 @@ end
 local function fault(name, v, rule)
   local wanted = rule.type
   if wanted and wanted ~= type(v) and not has_type(v, wanted) then
-    return ("option '%s' must be %s, got %s"):format(name, wanted:gsub("|", " or "), type(v))
+    local expected = EXPECTED[wanted] or wanted:gsub("|", " or ")
+    local got = type(v) == "number" and tostring(v) or type(v)
+    return ("option '%s' must be %s, got %s"):format(name, expected, got)
   end
   if type(v) == "number" then
     local low, high = rule.min, rule.max
@@ -147,8 +163,9 @@ local function fault(name, v, rule)
       return ("option '%s' must be %s, got %s"):format(name, range, v)
     end
   end
-  if rule.enum and not in_list(v, rule.enum) then
-    local text, words = list_text(rule.enum)
+  local list = rule.enum or rule.values
+  if list and not in_list(v, list) then
+    local text, words = list_text(list)
     return ("option '%s' must be one of %s, got %s"):format(name, text, shown(v)) .. hint(v, words)
   end
   if rule.check then

@@ -7,6 +7,9 @@ local descriptor = {
   keep_alive = { type = "boolean" },
   handler = { type = "function" },
   extra = { type = "any" },
+  free = {},
+  grace = { type = "seconds" },
+  on_error = { type = "enum", values = { "cancel", "collect" } },
   word = {
     type = "string",
     check = function(v)
@@ -34,6 +37,10 @@ describe("options.check accepts", function()
     { "a boolean", { keep_alive = false } },
     { "a function", { handler = print } },
     { "anything", { extra = {} } },
+    { "anything without a type", { free = print } },
+    { "seconds", { grace = 0 } },
+    { "no limit of seconds", { grace = false } },
+    { "one of the values", { on_error = "collect" } },
     { "what its own test accepts", { word = "x" } },
   }
   for _, case in ipairs(cases) do
@@ -59,8 +66,12 @@ describe("options.check refuses", function()
     { "a wrong type", { timeout = "1" }, "option 'timeout' must be number or false, got string" },
     { "true where only false is allowed", { timeout = true }, "number or false, got boolean" },
     { "a negative number", { timeout = -1 }, "option 'timeout' must be at least 0, got -1" },
+    { "negative seconds", { grace = -1 }, "must be seconds (a number from 0) or false, got -1" },
+    { "true for seconds", { grace = true }, "must be seconds (a number from 0) or false" },
+    { "NaN seconds", { grace = 0 / 0 }, "option 'grace' must not be NaN" },
+    { "none of the values", { on_error = "cancle" }, "(did you mean 'cancel'?)" },
     { "NaN", { timeout = 0 / 0 }, "option 'timeout' must not be NaN" },
-    { "a fraction for an integer", { backlog = 1.5 }, "'backlog' must be integer, got number" },
+    { "a fraction for an integer", { backlog = 1.5 }, "'backlog' must be integer, got 1.5" },
     { "infinity for an integer", { backlog = math.huge }, "option 'backlog' must be integer" },
     { "too much", { backlog = 1025 }, "option 'backlog' must be from 1 to 1024, got 1025" },
     { "an unlisted word", { mode = "other" }, "must be one of 'strict', 'tolerant', got 'other'" },

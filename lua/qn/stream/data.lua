@@ -10,7 +10,8 @@
 -- protocol when the bytes make no sense, limit beyond max_bytes or max_items, or the stream's own.
 -- Null strings and the like also read as a lone nil, with status "ok"; give the option `null` to
 -- tell them apart by value. Inside of containers they are Data.null. A timeout before the first
--- byte of a value leaves the status as it is, so that the read can be repeated.
+-- byte of a value leaves the status as it is, so that the read can be repeated; a read that is
+-- cancelled inside of a value leaves "read_past_end".
 
 local core = require "qn.stream.data_core"
 local options = require "qn.options"
@@ -40,6 +41,7 @@ Data.versions = {
 }
 
 local NEWEST <const> = 22
+local STEP <const> = 64 * 1024
 local ORDERS <const> = { "big", "little" }
 local PRECISIONS <const> = { "single", "double" }
 local STATUSES <const> = { "ok", "read_past_end", "read_corrupt_data", "write_failed" }
@@ -349,9 +351,15 @@ end
 ---@return qn.Error? err
 function Data:skip(n)
   n = count(n, "skip")
-  local left = n
+  local first = math.min(n, STEP)
+  local data, err = take(self, first)
+  if not data then
+    return nil, err
+  end
+  local left = n - first
+  local _ <close> = core.inside(self, math.huge)
   while left > 0 do
-    local data, err = take(self, math.min(left, 64 * 1024), left < n)
+    data, err = take(self, math.min(left, STEP))
     if not data then
       return nil, err
     end

@@ -71,8 +71,8 @@ local function lost(self, n, err, inside, before)
     return fail(self, "read_past_end", nil)
   end
   local in_place = not inside and partial == "" and self._nest == 0 and self._depth == 0
-  if in_place and (err.kind == "timeout" or err.kind == "busy") then
-    -- Nothing is taken yet: the same read may be tried again.
+  if err.kind == "busy" or (in_place and err.kind == "timeout") then
+    -- Another task's read goes on, or nothing is taken yet and the same read may be tried again.
     return nil, err
   end
   return fail(self, "read_past_end", err)
@@ -106,6 +106,33 @@ end
 
 local take = M.take
 
+local reading = {
+  __close = function(guard, thrown)
+    local self = guard[1]
+    self._nest = self._nest - 1
+    if self._nest == 0 then
+      self._budget = nil
+    end
+    if thrown ~= nil then
+      local fields = { op = "read", code = "READ_PAST_END", cause = thrown }
+      fail(self, "read_past_end", core.error("eof", "interrupted inside of a value", fields))
+    end
+  end,
+}
+
+---Marks that what follows is inside of one value, until the guard is closed. The outermost value
+---bounds the bytes of everything in it. A value that is left by an error (the task was cancelled,
+---a deadline scope expired, a reader threw) is cut short, so that nobody reads on in its middle.
+---@param budget? number bytes in all, max_bytes when absent
+---@return table guard for a <close> variable
+function M.inside(self, budget)
+  if self._nest == 0 then
+    self._budget = budget or self._max_bytes
+  end
+  self._nest = self._nest + 1
+  return setmetatable({ self }, reading)
+end
+
 ---Takes the n bytes that a length announced, in steps: the length may be a lie.
 ---@param n integer
 ---@return string?
@@ -114,12 +141,15 @@ function M.take_body(self, n)
   if n < 0 or n > self._max_bytes then
     local shown = ("%d bytes"):format(n < 0 and 0xFFFFFFFF or n)
     return M.beyond(self, "a length", shown, "max_bytes")
-  elseif n <= STEP then
-    return take(self, n, true)
+  end
+  local _ <close> = M.inside(self)
+  if n <= STEP then
+    local data, err = take(self, n)
+    return data, err
   end
   local parts, have = {}, 0
   while have < n do
-    local part, err = take(self, math.min(STEP, n - have), true)
+    local part, err = take(self, math.min(STEP, n - have))
     if not part then
       if err and err.kind == "eof" then
         parts[#parts + 1] = err.partial
@@ -164,27 +194,6 @@ function M.take_size(self)
     end
   end
   return n, err
-end
-
-local reading = {
-  __close = function(guard)
-    local self = guard[1]
-    self._nest = self._nest - 1
-    if self._nest == 0 then
-      self._budget = nil
-    end
-  end,
-}
-
----Marks that what follows is inside of one value, until the guard is closed. The outermost value
----bounds the bytes of everything in it.
----@return table guard for a <close> variable
-function M.inside(self)
-  if self._nest == 0 then
-    self._budget = self._max_bytes
-  end
-  self._nest = self._nest + 1
-  return setmetatable({ self }, reading)
 end
 
 ---Writes bytes, or adds them to the value that is being put together.

@@ -8,8 +8,10 @@ local core = require "qn.core"
 local encoding = require "qn.stream.encoding"
 local number = require "qn.stream.number"
 
+local byte, char = string.byte, utf8.char
+
 local NUMBER_MAX <const> = 1024
-local WINDOW <const>, WINDOW_MAX <const> = 256, 16384
+local WINDOW <const>, WINDOW_MAX <const> = 64, 16384
 
 ---@class qn.TextStream
 local Text = {}
@@ -41,6 +43,26 @@ local function corrupt(self, message)
   return nil, core.error("protocol", message, { op = "read", code = "READ_CORRUPT_DATA" })
 end
 
+local giving_back = {
+  __close = function(guard)
+    if guard.source then
+      guard.source:unread(guard.bytes)
+    end
+  end,
+}
+
+-- More bytes from the source. What is in hand goes back when the wait throws: a cancelled task and
+-- an expired deadline scope lose nothing.
+local function receive(source, in_hand, n)
+  if in_hand == "" then
+    return source:recv(n)
+  end
+  local guard <close> = setmetatable({ source = source, bytes = in_hand }, giving_back)
+  local more, err = source:recv(n)
+  guard.source = nil
+  return more, err
+end
+
 -- Sends what is written first, so that the other side can answer, then looks for a byte order mark.
 local function prepare(self)
   if self._out_size > 0 then
@@ -67,16 +89,16 @@ local function prepare(self)
         end
       end
     end
-    local byte, err
+    local more, err
     if open then
-      byte, err = self._source:recv(1)
+      more, err = receive(self._source, seen, 1)
       if err then
         self._source:unread(seen)
         return failed(self, err)
       end
-      seen = seen .. (byte or "")
+      seen = seen .. (more or "")
     end
-  until not byte
+  until not more
   self._source:unread(seen:sub(found and #found.bom + 1 or 1))
   self._encoding = found or self._encoding
   self._fresh = false
@@ -86,16 +108,20 @@ end
 -- Takes characters for as long as accept says true; "last" takes one and stops. Gives the text and
 -- whether the stream ended. `drop` forgets the characters, for white space.
 local function scan(self, accept, max, drop)
-  local source, step = self._source, self._encoding.step
+  local source, encoded = self._source, self._encoding
+  local step, bytewise = encoded.step, encoded.unit == 1
   local buffer, at, window = "", 1, WINDOW
-  local out, n, ended = {}, 0, false
+  local n, ended = 0, false
   while true do
-    local code, length = step(buffer, at)
+    local code, length = bytewise and byte(buffer, at), 1
+    if not code or code > 0x7F then
+      code, length = step(buffer, at)
+    end
     if not code then
       if drop then
         buffer, at = buffer:sub(at), 1
       end
-      local more, err = source:recv(window)
+      local more, err = receive(source, buffer, window)
       if err then
         source:unread(buffer)
         return failed(self, err)
@@ -114,22 +140,21 @@ local function scan(self, accept, max, drop)
         break
       end
       n, at = n + 1, at + length
-      if not drop then
-        out[n] = utf8.char(code)
-        if max and n > max then
-          source:unread(buffer)
-          set_status(self, "read_corrupt_data")
-          local message = ("more than %d characters without an end"):format(max)
-          return nil, core.error("limit", message, { op = "read", code = "READ_CORRUPT_DATA" })
-        end
+      if max and n > max then
+        source:unread(buffer)
+        set_status(self, "read_corrupt_data")
+        local message = ("more than %d characters without an end"):format(max)
+        return nil, core.error("limit", message, { op = "read", code = "READ_CORRUPT_DATA" })
       end
       if verdict == "last" then
         break
       end
     end
   end
-  source:unread(buffer:sub(at))
-  return table.concat(out), ended
+  if at <= #buffer then
+    source:unread(buffer:sub(at))
+  end
+  return drop and "" or encoded.decode(buffer:sub(1, at - 1)), ended
 end
 
 local SPACES <const> = { [0x20] = true, [0x85] = true, [0xA0] = true, [0x1680] = true }
@@ -330,14 +355,14 @@ function Text:read_char()
   if not ok then
     return nil, err
   end
-  local char
-  char, err = take_characters(self, 1)
-  if not char then
+  local character
+  character, err = take_characters(self, 1)
+  if not character then
     return nil, err
-  elseif char == "" then
+  elseif character == "" then
     return failed(self, nil)
   end
-  return char
+  return character
 end
 
 local function read_number(self, step, value)
@@ -346,7 +371,7 @@ local function read_number(self, step, value)
     return nil, err
   end
   local text, ended = scan(self, function(code)
-    return step(utf8.char(code))
+    return step(char(code))
   end, NUMBER_MAX)
   if not text then
     return nil, ended
