@@ -1,0 +1,266 @@
+/* await.c: the bridge between operations and coroutines: enter, wait, resume.
+ *
+ * A waiting method starts its operation on the task's own op and yields; when the op is done the turn
+ * resumes the task, and the continuation, running on the task itself, pushes results or raises. The one
+ * invariant: nothing that can raise or allocate touches a coroutine that is not running, and lua_resume
+ * on a task happens here only.
+ */
+#include "sched.h"
+
+#include <stdio.h>
+#include <string.h>
+
+qn_op_t *qnl_op(qnl_task_t *t) { return &t->op; }
+qnl_wait_t *qnl_waiting(qnl_task_t *t) { return &t->wait; }
+
+void qnl_wait_for(qnl_task_t *t, uint64_t ms)
+{
+  if (ms != QNL_NEVER) {
+    uint64_t now = qn_loop_fresh(t->G->loop);
+    t->wait.at = ms >= QNL_NEVER - now ? QNL_NEVER : now + ms;
+  } else {
+    t->wait.at = QNL_NEVER;
+  }
+}
+
+/* --- where waiting is impossible ------------------------------------------------------------- */
+
+typedef struct blocker_name {
+  const char *library, *name, *fix;
+} blocker_name_t;
+
+/* Functions of the standard library that call back and cannot be interrupted. */
+static const blocker_name_t blocker_names[] = {
+    {"table", "sort", "use qn.sort"},
+    {"string", "gsub", "use qn.gsub"},
+    {"_G", "require", "use qn.install() or the program qnlua, whose require can wait"},
+    {"_G", "tostring", "wait first, then convert"},
+    {"string", "format", "wait first, then convert"},
+    {"table", "concat", "wait first, then concatenate"},
+    {"_G", "print", "wait first, then print"},
+    {"_G", "load", "read the chunk first, then load it"},
+    {"_G", "xpcall", "a message handler cannot wait: return from it first"},
+    {"coroutine", "wrap", "use qn.install() or the program qnlua, whose coroutines can wait"},
+    {"coroutine", "resume", "use qn.install() or the program qnlua, whose coroutines can wait"},
+    {"_G", "collectgarbage", "a finalizer cannot wait: let a task do it"}};
+
+static const blocker_name_t *name_of_function(lua_State *L)
+{
+  for (size_t i = 0; i < sizeof blocker_names / sizeof *blocker_names; i++) {
+    const blocker_name_t *b = &blocker_names[i];
+    lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    bool same = false;
+    if (lua_getfield(L, -1, b->library) == LUA_TTABLE) {
+      lua_pushstring(L, b->name);
+      lua_rawget(L, -2);
+      same = lua_rawequal(L, -1, -4);
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 2);
+    if (same) {
+      return b;
+    }
+  }
+  return NULL;
+}
+
+static int not_yieldable(lua_State *L, const char *op)
+{
+  lua_Debug ar;
+  for (int level = 1; lua_getstack(L, level, &ar) != 0; level++) {
+    lua_getinfo(L, "Sfn", &ar);
+    if (ar.namewhat[0] == 'm' && ar.name != NULL && strcmp(ar.name, "gc") == 0) {
+      return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+                       "'%s' would wait inside a finalizer (__gc), which cannot wait: let a task do it", op);
+    }
+    const blocker_name_t *b = *ar.what == 'C' ? name_of_function(L) : NULL;
+    lua_pop(L, 1);
+    if (b != NULL) {
+      bool global = strcmp(b->library, "_G") == 0;
+      return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+                       "'%s' would wait beneath %s%s%s, which cannot be interrupted: %s", op,
+                       global ? "" : b->library, global ? "" : ".", b->name, b->fix);
+    }
+  }
+  qnl_state_t *G = qnl_G(L);
+  if (G != NULL && (G->running == NULL || G->running->L != L)) {
+    return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+                     "'%s' would wait in a coroutine that the scheduler did not resume: use qn.install() "
+                     "(or the program qnlua), whose coroutine library passes waits through",
+                     op);
+  }
+  return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+                   "'%s' would wait beneath a C function that cannot be interrupted: call it from Lua code "
+                   "of the task itself",
+                   op);
+}
+
+/* --- enter ----------------------------------------------------------------------------------- */
+
+void qnl_check_stop(lua_State *L, qnl_task_t *t)
+{
+  if (t->n_scopes != 0 || t->cancel_at != QNL_NEVER) {
+    qnl_scope_t *cause;
+    qnl_co_t *co = t->blocking ? &t->co : t->G->running;
+    uint64_t limit = qnl_limit(t, co, &cause);
+    if (limit != QNL_NEVER && limit <= qn_loop_fresh(t->G->loop)) {
+      qnl_raise_cause(L, t, cause);
+    }
+  }
+}
+
+qnl_task_t *qnl_enter(lua_State *L, qnl_state_t *G, const char *op)
+{
+  qnl_co_t *co = G->running;
+  qnl_task_t *t;
+  if (QN_LIKELY(co != NULL && co->L == L)) {
+    t = co->task;
+    for (qnl_co_t *c = co; c != NULL; c = c->parent) {
+      if (QN_UNLIKELY(!lua_isyieldable(c->L) || (c->parent == NULL && (t == NULL || c != &t->co)))) {
+        not_yieldable(L, op);
+      }
+    }
+  } else if (co == NULL && L == G->L && !G->closing) {
+    t = G->blocker; /* no task: the call itself runs the loop */
+    if (!qn_op_idle(&t->op) || t->status == QNL_TASK_WAITING) {
+      not_yieldable(L, op);
+    }
+    G->budget = QNL_BUDGET;
+  } else {
+    not_yieldable(L, op);
+    return NULL;
+  }
+  t->wait = (qnl_wait_t){.op = op, .at = QNL_NEVER, .code = QN_E_TIMEOUT};
+  qnl_check_stop(L, t);
+  if (QN_UNLIKELY(G->budget == 0)) {
+    return NULL;
+  }
+  G->budget--;
+  return t;
+}
+
+/* --- wait ------------------------------------------------------------------------------------ */
+
+static int await_k(lua_State *L, int status, lua_KContext ctx)
+{
+  qnl_task_t *t = (qnl_task_t *)ctx;
+  (void)status;
+  int64_t result = t->op.result;
+  if (QN_UNLIKELY(result == QNL_R_CANCEL || result == QNL_R_SCOPE)) {
+    if (t->wait.abandon != NULL) {
+      t->wait.abandon(t);
+    }
+    qnl_scope_t *cause;
+    qnl_limit(t, t->blocking ? &t->co : t->G->running, &cause);
+    return qnl_raise_cause(L, t, cause);
+  }
+  return t->wait.push(L, t, result);
+}
+
+static void arm(qnl_task_t *t)
+{
+  uint64_t at = t->wait.at;
+  int code = t->wait.code;
+  if ((t->n_scopes != 0 || t->cancel_at != QNL_NEVER) && !t->wait.deaf) {
+    qnl_scope_t *cause;
+    uint64_t limit = qnl_limit(t, t->wait_co, &cause);
+    if (limit < at) {
+      at = limit;
+      code = QNL_R_SCOPE;
+    }
+  }
+  if (at != QNL_NEVER || qn_timer_armed(&t->op.timer)) {
+    qn_op_deadline(&t->op, at, code);
+  }
+}
+
+/* The main thread of a stock interpreter or of a C host waits: it runs the loop itself. */
+static int block(lua_State *L, qnl_task_t *t)
+{
+  qnl_state_t *G = t->G;
+  t->woken = false;
+  t->status = QNL_TASK_WAITING;
+  while (!t->woken) {
+    if (!qn_loop_turn(G->loop, QN_TURN_ONCE) && !t->woken) {
+      t->status = QNL_TASK_RUNNING;
+      qn_op_forget(&t->op);
+      if (t->wait.abandon != NULL) {
+        t->wait.abandon(t);
+      }
+      qnl_push_error(L, &(qnl_errinfo_t){.code = QN_E_DEADLOCK, .op = t->wait.op});
+      return lua_error(L);
+    }
+  }
+  t->status = QNL_TASK_RUNNING;
+  return await_k(L, LUA_OK, (lua_KContext)t);
+}
+
+int qnl_wait(lua_State *L, qnl_task_t *t, qnl_push_fn push)
+{
+  t->wait.push = push;
+  t->seq++;
+  if (QN_UNLIKELY(t->blocking)) {
+    t->wait_co = &t->co;
+    arm(t);
+    return block(L, t);
+  }
+  t->wait_co = t->G->running;
+  arm(t);
+  t->status = QNL_TASK_WAITING;
+  t->wait_co->in_wait = true;
+  return lua_yieldk(L, 0, (lua_KContext)t, await_k);
+}
+
+static int restart_k(lua_State *L, int status, lua_KContext ctx)
+{
+  (void)status;
+  lua_CFunction fn = (lua_CFunction)ctx;
+  return fn(L);
+}
+
+static void nothing_to_cancel(qn_op_t *op) { (void)op; }
+
+/* Steps back so that others run, then calls the method again from its start (its arguments are still
+ * on its stack). */
+int qnl_requeue(lua_State *L, lua_CFunction fn)
+{
+  qnl_state_t *G = qnl_G(L);
+  qnl_co_t *co = G->running;
+  if (co == NULL) { /* the blocking main thread */
+    qn_loop_turn(G->loop, QN_TURN_NOWAIT);
+    return fn(L);
+  }
+  qnl_task_t *t = co->task;
+  t->wait.push = NULL;
+  t->seq++;
+  t->wait_co = co;
+  qn_op_begin(&t->op, NULL, nothing_to_cancel);
+  qn_op_settle(&t->op, 0);
+  t->status = QNL_TASK_WAITING;
+  co->in_wait = true;
+  return lua_yieldk(L, 0, (lua_KContext)fn, restart_k);
+}
+
+void qnl_reconsider(qnl_task_t *t)
+{
+  if (t->status != QNL_TASK_WAITING || !qn_op_pending(&t->op) || t->wait.deaf || t->wait_co == NULL) {
+    return;
+  }
+  qnl_scope_t *cause;
+  uint64_t limit = qnl_limit(t, t->wait_co, &cause);
+  if (limit <= qn_loop_fresh(t->G->loop)) {
+    qn_op_cancel(&t->op, QNL_R_CANCEL);
+  } else {
+    arm(t);
+  }
+}
+
+void qnl_wake_op(qn_op_t *op)
+{
+  qnl_task_t *t = (qnl_task_t *)(void *)((char *)op - offsetof(qnl_task_t, op));
+  if (t->blocking) {
+    t->woken = true;
+    return;
+  }
+  qnl_resume(t);
+}

@@ -1,0 +1,160 @@
+/* b_bulk.c: bytes that never become Lua strings: core.copy and send_file.
+ *
+ * qn.join is built from two copies in lua/qn/stream.lua. Both calls hold the reading or writing side of
+ * the streams they use; others get kind busy.
+ */
+#include "b_stream.h"
+
+#include "qn/file.h"
+
+/* --- copy ------------------------------------------------------------------------------------ */
+
+static int push_copied(lua_State *L, qnl_task_t *t, int64_t result)
+{
+  qnl_stream_t *src = qnl_check_stream(L, 1), *dst = qnl_check_stream(L, 2);
+  uint64_t moved = qn_pump_moved(&t->op);
+  char failed = qn_pump_failed(&t->op);
+  qn_pump_end(&t->op);
+  if (result < 0) {
+    qnl_stream_fail(L, failed == 'w' ? dst : src, (int)result, "copy", failed == 'w' ? "write" : "read");
+    lua_pushinteger(L, (lua_Integer)moved);
+    qnl_error_set(L, "partial", -1);
+    lua_pop(L, 1);
+    lua_pushstring(L, failed == 'w' ? "write" : "read");
+    qnl_error_set(L, "side", -1);
+    lua_pop(L, 1);
+    return 2;
+  }
+  lua_pushinteger(L, (lua_Integer)moved);
+  return 1;
+}
+
+static void abandon_copy(qnl_task_t *t) { qn_pump_end(&t->op); }
+
+static int core_copy(lua_State *L)
+{
+  static const qnl_opt_t desc[] = {{.name = "finish", .type = QNL_OPT_BOOL},
+                                   {.name = "limit", .type = QNL_OPT_INTEGER, .min = 1, .max = INT64_MAX},
+                                   {.name = "timeout", .type = QNL_OPT_SECONDS}};
+  qnl_opt_value_t v[3];
+  qnl_state_t *G = qnl_G(L);
+  qnl_stream_t *src = qnl_check_stream(L, 1), *dst = qnl_check_stream(L, 2);
+  qnl_opts(L, 3, "copy", desc, 3, v);
+  QNL_ENTER(L, G, t, core_copy, "copy");
+  qn_pump_opts_t o = {.limit = v[1].set ? (uint64_t)v[1].i : 0, .keep_open = v[0].set && v[0].i == 0};
+  int rc = qn_pump_start(src->s, dst->s, &o, &t->op);
+  if (rc != QN_AGAIN) {
+    return qnl_stream_fail(L, src, rc, "copy", "read");
+  }
+  t->wait.abandon = abandon_copy;
+  qnl_wait_for(t, v[2].set ? (uint64_t)v[2].i : QNL_NEVER);
+  return qnl_wait(L, t, push_copied);
+}
+
+/* --- send_file ------------------------------------------------------------------------------- */
+
+/* The file that send_file has opened itself lives in wait.a until the end. */
+static void end_file(qnl_task_t *t)
+{
+  if (t->wait.a != 0) {
+    qn_file_close((qn_file_t *)t->wait.a);
+    t->wait.a = 0;
+  }
+}
+
+static int push_sent(lua_State *L, qnl_task_t *t, int64_t result)
+{
+  qnl_stream_t *u = qnl_check_stream(L, 1);
+  uint64_t sent = qn_send_file_sent(&t->op);
+  qn_send_file_end(&t->op);
+  end_file(t);
+  if (result < 0) {
+    qnl_stream_fail(L, u, (int)result, "send_file", "write");
+    lua_pushinteger(L, (lua_Integer)sent);
+    qnl_error_set(L, "partial", -1);
+    lua_pop(L, 1);
+    return 2;
+  }
+  lua_pushinteger(L, (lua_Integer)result);
+  return 1;
+}
+
+static void abandon_send(qnl_task_t *t)
+{
+  qn_send_file_end(&t->op);
+  end_file(t);
+}
+
+typedef struct send_range {
+  uint64_t offset, count, timeout;
+} send_range_t;
+
+static send_range_t get_range(lua_State *L, int idx)
+{
+  static const qnl_opt_t desc[] = {{.name = "offset", .type = QNL_OPT_INTEGER, .min = 0, .max = INT64_MAX},
+                                   {.name = "count", .type = QNL_OPT_INTEGER, .min = 0, .max = INT64_MAX},
+                                   {.name = "timeout", .type = QNL_OPT_SECONDS}};
+  qnl_opt_value_t v[3];
+  qnl_opts(L, idx, "send_file", desc, 3, v);
+  return (send_range_t){v[0].set ? (uint64_t)v[0].i : 0, v[1].set ? (uint64_t)v[1].i : UINT64_MAX,
+                        v[2].set ? (uint64_t)v[2].i : QNL_NEVER};
+}
+
+static int start_send(lua_State *L, qnl_task_t *t, int fd)
+{
+  qnl_stream_t *u = qnl_check_stream(L, 1);
+  send_range_t range = get_range(L, 3);
+  int rc = qn_send_file(u->s, fd, range.offset, range.count, &t->op);
+  if (rc != QN_AGAIN) {
+    end_file(t);
+    return qnl_stream_fail(L, u, rc, "send_file", "write");
+  }
+  t->wait.abandon = abandon_send;
+  return qnl_wait(L, t, push_sent);
+}
+
+static int push_opened(lua_State *L, qnl_task_t *t, int64_t result)
+{
+  if (result < 0) {
+    qn_file_end(&t->op);
+    return qnl_fail_info(L, &(qnl_errinfo_t){.code = (int)result, .op = "open", .peer = lua_tostring(L, 2)});
+  }
+  qn_file_t *f = qn_file_opened(&t->op);
+  qn_file_end(&t->op);
+  t->wait.a = (intptr_t)f;
+  return start_send(L, t, qn_file_fd(f));
+}
+
+static int stream_send_file(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  qnl_check_stream(L, 1);
+  bool by_path = lua_type(L, 2) == LUA_TSTRING;
+  qnl_stream_t *file = by_path ? NULL : qnl_check(L, 2, &qnl_class_file);
+  send_range_t range = get_range(L, 3);
+  QNL_ENTER(L, G, t, stream_send_file, "send_file");
+  qnl_wait_for(t, range.timeout);
+  t->wait.phase = "write";
+  if (!by_path) {
+    int fd = qn_stream_fd(file->s);
+    if (fd < 0) {
+      return qnl_fail(L, QN_E_CLOSED, "send_file");
+    }
+    return start_send(L, t, fd);
+  }
+  size_t size;
+  const char *path = luaL_checklstring(L, 2, &size);
+  int rc = qn_file_open(G->loop, &t->op, path, "r");
+  if (rc != QN_AGAIN) {
+    return qnl_fail_info(L, &(qnl_errinfo_t){.code = rc, .op = "open", .peer = path});
+  }
+  return qnl_wait(L, t, push_opened);
+}
+
+const qnl_method_t qnl_bulk_methods[] = {{"send_file", stream_send_file, 0}, {NULL, NULL, 0}};
+
+void qnl_open_bulk(lua_State *L, qnl_state_t *G)
+{
+  static const qnl_method_t functions[] = {{"copy", core_copy, 0}, {NULL, NULL, 0}};
+  qnl_setfuncs(L, G, functions);
+}

@@ -1,0 +1,316 @@
+/* b_events.c: what happens to streams and listeners becomes named events of their Lua objects.
+ *
+ * The runtime's observer only takes notes here (no Lua); the ready phase hands the notes to the Lua
+ * dispatcher (lua/qn/events.lua), which runs handlers as tasks. An object with listeners is anchored
+ * until it is closed or the last listener is gone. No listener, no emitter, no cost.
+ */
+#include "b_listen.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct note {
+  int event; /* a qn_event_t, or 'c' / 'e' of a listener */
+  int64_t arg;
+} note_t;
+
+struct qnl_emitter {
+  qn_list_t link; /* in G->emitters while notes wait */
+  qnl_state_t *G;
+  note_t *notes;
+  size_t n, cap;
+};
+
+static const char key_anchor = 0, key_dispatcher = 0;
+
+typedef struct event_name {
+  const char *name;
+  int event;
+} event_name_t;
+
+static const event_name_t stream_events[] = {{"state_changed", QN_EVENT_STATE},
+                                             {"host_found", QN_EVENT_HOST_FOUND},
+                                             {"connected", QN_EVENT_CONNECTED},
+                                             {"ready_read", QN_EVENT_READY_READ},
+                                             {"bytes_written", QN_EVENT_WRITTEN},
+                                             {"error", QN_EVENT_ERROR},
+                                             {"disconnected", QN_EVENT_DISCONNECTED},
+                                             {"read_channel_finished", QN_EVENT_READ_ENDED},
+                                             {"closed", QN_EVENT_CLOSED}};
+static const event_name_t listener_events[] = {{"new_connection", 'c'}, {"accept_error", 'e'}};
+#define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
+
+/* --- taking notes (no Lua) ------------------------------------------------------------------- */
+
+static void add_note(qnl_emitter_t *e, int event, int64_t arg, bool merge)
+{
+  if (merge && e->n > 0 && e->notes[e->n - 1].event == event) {
+    e->notes[e->n - 1].arg += arg;
+    return;
+  }
+  if (e->n == e->cap) {
+    size_t cap = e->cap == 0 ? 8 : e->cap * 2;
+    note_t *grown = qn_realloc(e->notes, cap * sizeof *grown);
+    if (grown == NULL) {
+      return; /* out of memory: the event is lost, the stream itself is not affected */
+    }
+    e->notes = grown;
+    e->cap = cap;
+  }
+  e->notes[e->n++] = (note_t){event, arg};
+  if (e->link.next == NULL) {
+    qn_list_t *head = &e->G->emitters;
+    e->link.prev = head->prev;
+    e->link.next = head;
+    head->prev->next = &e->link;
+    head->prev = &e->link;
+    qn_ready_queue(e->G->loop, &e->G->emit_ready);
+  }
+}
+
+static void stream_observer(qn_stream_t *s, qn_event_t event, int64_t arg, void *data)
+{
+  (void)s;
+  add_note(data, (int)event, arg, event == QN_EVENT_READY_READ || event == QN_EVENT_WRITTEN);
+}
+
+static void listener_observer(qn_listener_t *l, char event, int err, void *data)
+{
+  (void)l;
+  add_note(data, event, err, false);
+}
+
+/* --- handing them to Lua --------------------------------------------------------------------- */
+
+static void unlink_emitter(qnl_emitter_t *e)
+{
+  if (e->link.next != NULL) {
+    e->link.prev->next = e->link.next;
+    e->link.next->prev = e->link.prev;
+    e->link.next = e->link.prev = NULL;
+  }
+}
+
+static void anchor(lua_State *L, qnl_emitter_t *e, int idx)
+{
+  lua_pushvalue(L, idx);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_anchor);
+  lua_insert(L, -2);
+  lua_rawsetp(L, -2, e);
+  lua_pop(L, 1);
+}
+
+static void unanchor(lua_State *L, qnl_emitter_t *e)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_anchor);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, e);
+  lua_pop(L, 1);
+}
+
+static const char *name_of(int event)
+{
+  for (int i = 0; i < COUNT(stream_events); i++) {
+    if (stream_events[i].event == event) {
+      return stream_events[i].name;
+    }
+  }
+  return event == 'c' ? "new_connection" : "accept_error";
+}
+
+/* Stack: 1 the object. Calls dispatcher(object, name, arg). */
+static void dispatch(lua_State *L, int event, int64_t arg)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_dispatcher);
+  lua_pushvalue(L, 1);
+  lua_pushstring(L, name_of(event));
+  switch (event) {
+  case QN_EVENT_STATE:
+    lua_pushstring(L, qn_state_name((qn_state_t)arg));
+    break;
+  case QN_EVENT_WRITTEN:
+    lua_pushinteger(L, (lua_Integer)arg);
+    break;
+  case QN_EVENT_ERROR:
+    qnl_push_stream_error(L, qnl_check_stream(L, 1), (int)arg, NULL, NULL);
+    break;
+  case 'e':
+    qnl_push_error(L, &(qnl_errinfo_t){.code = (int)arg, .op = "accept"});
+    break;
+  default:
+    lua_pushnil(L);
+    break;
+  }
+  lua_call(L, 3, 0);
+}
+
+/* Protected. Argument: the emitter. */
+static int deliver(lua_State *L)
+{
+  qnl_emitter_t *e = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_anchor);
+  lua_rawgetp(L, 1, e);
+  lua_remove(L, 1);
+  if (lua_isnil(L, 1)) {
+    e->n = 0;
+    return 0;
+  }
+  bool over = false;
+  for (size_t i = 0; i < e->n; i++) {
+    note_t note = e->notes[i];
+    over = over || note.event == QN_EVENT_CLOSED;
+    dispatch(L, note.event, note.arg);
+  }
+  e->n = 0;
+  if (over) {
+    unanchor(L, e);
+  }
+  return 0;
+}
+
+static void run_emit(qn_ready_t *r)
+{
+  qnl_state_t *G = (qnl_state_t *)(void *)((char *)r - offsetof(qnl_state_t, emit_ready));
+  while (G->emitters.next != &G->emitters) {
+    qnl_emitter_t *e = (qnl_emitter_t *)(void *)((char *)G->emitters.next - offsetof(qnl_emitter_t, link));
+    unlink_emitter(e);
+    lua_pushcfunction(G->L, deliver);
+    lua_pushlightuserdata(G->L, e);
+    if (lua_pcall(G->L, 1, 0, 0) != LUA_OK) {
+      const char *text = lua_tostring(G->L, -1);
+      fprintf(stderr, "qnlua: error while delivering events: %s\n", text != NULL ? text : "?");
+      G->had_unhandled = true;
+      lua_pop(G->L, 1);
+    }
+  }
+}
+
+/* --- switching on and off -------------------------------------------------------------------- */
+
+static qnl_emitter_t *need_emitter(lua_State *L, qnl_emitter_t **slot)
+{
+  if (*slot == NULL) {
+    qnl_emitter_t *e = qn_calloc(1, sizeof *e);
+    if (e == NULL) {
+      luaL_error(L, "out of memory");
+      return NULL;
+    }
+    e->G = qnl_G(L);
+    *slot = e;
+  }
+  return *slot;
+}
+
+static void free_emitter(qnl_emitter_t **slot)
+{
+  if (*slot != NULL) {
+    unlink_emitter(*slot);
+    qn_free((*slot)->notes);
+    qn_free(*slot);
+    *slot = NULL;
+  }
+}
+
+void qnl_emitter_free(qnl_stream_t *u)
+{
+  if (u->emitter != NULL && u->s != NULL) {
+    qn_stream_observe(u->s, 0, NULL, NULL);
+  }
+  free_emitter(&u->emitter);
+}
+
+void qnl_listener_forget_events(qnl_listener_t *u)
+{
+  if (u->emitter != NULL) {
+    qn_listener_observe(u->l, NULL, NULL);
+  }
+  free_emitter(&u->emitter);
+}
+
+/* Raises for a name that the object does not have; returns its event. */
+static int check_event(lua_State *L, int idx, const event_name_t *names, int n)
+{
+  const char *name = luaL_checkstring(L, idx), *all[16];
+  for (int i = 0; i < n; i++) {
+    if (strcmp(names[i].name, name) == 0) {
+      return names[i].event;
+    }
+    all[i] = names[i].name;
+  }
+  const char *near = qnl_nearest(name, all, n);
+  return luaL_argerror(L, idx, near != NULL ? lua_pushfstring(L, "unknown event '%s' (did you mean '%s'?)", name, near)
+                                            : lua_pushfstring(L, "unknown event '%s'", name));
+}
+
+/* core.check_event(object, name) */
+static int core_check_event(lua_State *L)
+{
+  if (qnl_test(L, 1, &qnl_class_listener) != NULL) {
+    check_event(L, 2, listener_events, COUNT(listener_events));
+  } else {
+    qnl_check_stream(L, 1);
+    check_event(L, 2, stream_events, COUNT(stream_events));
+  }
+  return 0;
+}
+
+/* core.observe(object, {names}): exactly these events are delivered from now on; none = off. */
+static int core_observe(lua_State *L)
+{
+  luaL_checktype(L, 2, LUA_TTABLE);
+  unsigned mask = 0;
+  qnl_listener_t *listener = qnl_test(L, 1, &qnl_class_listener);
+  qnl_stream_t *u = listener == NULL ? qnl_check_stream(L, 1) : NULL;
+  for (lua_Integer i = 1; lua_rawgeti(L, 2, i) != LUA_TNIL; i++) {
+    mask |= (unsigned)(listener != NULL ? check_event(L, -1, listener_events, COUNT(listener_events))
+                                        : check_event(L, -1, stream_events, COUNT(stream_events)));
+    lua_pop(L, 1);
+  }
+  qnl_emitter_t *e = need_emitter(L, listener != NULL ? &listener->emitter : &u->emitter);
+  bool over = listener != NULL ? qn_listener_is_closed(listener->l) : qn_stream_is_closed(u->s);
+  if (mask != 0 && !over) {
+    anchor(L, e, 1);
+  } else if (mask == 0) {
+    unanchor(L, e);
+  }
+  if (listener != NULL) {
+    qn_listener_observe(listener->l, mask != 0 ? listener_observer : NULL, e);
+  } else {
+    /* CLOSED is always watched: it ends the anchoring */
+    qn_stream_observe(u->s, mask != 0 ? mask | QN_EVENT_CLOSED : 0, mask != 0 ? stream_observer : NULL, e);
+    qn_stream_read_ahead(u->s, (mask & (QN_EVENT_READY_READ | QN_EVENT_DISCONNECTED | QN_EVENT_READ_ENDED)) != 0);
+  }
+  return 0;
+}
+
+/* core.release(listener): a closed listener has no more events. */
+static int core_release(lua_State *L)
+{
+  qnl_listener_t *u = qnl_check_listener(L, 1);
+  if (u->emitter != NULL) {
+    unanchor(L, u->emitter);
+  }
+  return 0;
+}
+
+static int core_set_dispatcher(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_dispatcher);
+  return 0;
+}
+
+void qnl_open_events(lua_State *L, qnl_state_t *G)
+{
+  static const qnl_method_t functions[] = {{"observe", core_observe, 0},
+                                           {"check_event", core_check_event, 0},
+                                           {"release", core_release, 0},
+                                           {"set_dispatcher", core_set_dispatcher, 0},
+                                           {NULL, NULL, 0}};
+  qn_ready_init(&G->emit_ready, run_emit);
+  lua_newtable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_anchor);
+  qnl_setfuncs(L, G, functions);
+}

@@ -1,0 +1,298 @@
+/* b_listen.c: listening sockets: listen, accept, pause, facts. serve, each and the graceful close are in
+ * lua/qn/server.lua.
+ *
+ * Accepted connections wait in a bounded queue of the runtime; accept takes the first or waits.
+ */
+#include "b_listen.h"
+
+#include <string.h>
+
+qnl_listener_t *qnl_check_listener(lua_State *L, int idx) { return qnl_check(L, idx, &qnl_class_listener); }
+
+enum { O_BACKLOG, O_MAX_PENDING, O_REUSE_PORT, O_V6ONLY, O_FD, O_EXCLUSIVE, O_NODELAY, O_COUNT };
+static const qnl_opt_t listen_desc[O_COUNT] = {
+    [O_BACKLOG] = {.name = "backlog", .type = QNL_OPT_INTEGER, .min = 1, .max = 65535},
+    [O_MAX_PENDING] = {.name = "max_pending", .type = QNL_OPT_INTEGER, .min = 1, .max = 1 << 20},
+    [O_REUSE_PORT] = {.name = "reuse_port", .type = QNL_OPT_BOOL},
+    [O_V6ONLY] = {.name = "v6only", .type = QNL_OPT_BOOL},
+    [O_FD] = {.name = "fd", .type = QNL_OPT_INTEGER, .min = 0, .max = 1 << 30},
+    [O_EXCLUSIVE] = {.name = "exclusive", .type = QNL_OPT_BOOL},
+    [O_NODELAY] = {.name = "nodelay", .type = QNL_OPT_BOOL}};
+
+static int open_listener(lua_State *L, const qn_addr_t *a, const qn_listen_opts_t *o, int nodelay)
+{
+  qnl_state_t *G = qnl_G(L);
+  qnl_listener_t *u = lua_newuserdatauv(L, sizeof *u, 0);
+  memset(u, 0, sizeof *u);
+  u->box.cls = &qnl_class_listener;
+  qnl_set_metatable(L, &qnl_class_listener);
+  int rc = qn_listener_open(G->loop, a, o, &u->l);
+  if (rc == 0 && nodelay >= 0) {
+    rc = qn_listener_set_option(u->l, "nodelay", nodelay);
+    if (rc < 0) {
+      qn_listener_close(u->l);
+      qn_listener_release(u->l);
+    }
+  }
+  if (rc < 0) {
+    char text[QN_ADDR_TEXT + 8] = "";
+    qn_addr_text(a, text, sizeof text);
+    return qnl_fail_info(L, &(qnl_errinfo_t){.code = rc, .op = "listen", .peer = text});
+  }
+  u->box.obj = u;
+  return 1;
+}
+
+/* core.tcp_listen(addr, port [, opts]) -> server | nil, err */
+static int core_tcp_listen(lua_State *L)
+{
+  qnl_opt_value_t v[O_COUNT];
+  qn_listen_opts_t o;
+  qn_addr_t a;
+  const char *text = luaL_optstring(L, 1, "*");
+  uint16_t port = lua_isnoneornil(L, 2) ? 0 : qnl_port(L, 2);
+  qnl_opts(L, 3, "listen", listen_desc, O_COUNT, v);
+  qn_listen_opts_init(&o);
+  if (v[O_BACKLOG].set) {
+    o.backlog = (int)v[O_BACKLOG].i;
+  }
+  if (v[O_MAX_PENDING].set) {
+    o.max_pending = (size_t)v[O_MAX_PENDING].i;
+  }
+  o.reuse_port = v[O_REUSE_PORT].i != 0;
+  if (v[O_V6ONLY].set) {
+    o.v6only = (int)v[O_V6ONLY].i;
+  }
+  if (v[O_FD].set) {
+    o.fd = (int)v[O_FD].i;
+  }
+  o.exclusive = v[O_EXCLUSIVE].i != 0;
+  int rc = qn_addr_parse(&a, text, port, QN_FAMILY_ANY);
+  if (rc < 0 && strcmp(text, "localhost") == 0) {
+    rc = qn_addr_parse(&a, "127.0.0.1", port, QN_FAMILY_ANY);
+  }
+  luaL_argcheck(L, rc == 0, 1, "an address literal, \"*\" or \"localhost\" is expected");
+  return open_listener(L, &a, &o, v[O_NODELAY].set ? (int)v[O_NODELAY].i : -1);
+}
+
+/* core.unix_listen(path [, opts]) -> server | nil, err */
+static int core_unix_listen(lua_State *L)
+{
+  static const qnl_opt_t desc[] = {
+      {.name = "backlog", .type = QNL_OPT_INTEGER, .min = 1, .max = 65535},
+      {.name = "max_pending", .type = QNL_OPT_INTEGER, .min = 1, .max = 1 << 20},
+      {.name = "mode", .type = QNL_OPT_INTEGER, .min = 0, .max = 0777},
+      {.name = "unlink", .type = QNL_OPT_BOOL},
+      {.name = "fd", .type = QNL_OPT_INTEGER, .min = 0, .max = 1 << 30}};
+  qnl_opt_value_t v[5];
+  qn_listen_opts_t o;
+  qn_addr_t a;
+  size_t size;
+  const char *path = luaL_checklstring(L, 1, &size);
+  qnl_opts(L, 2, "listen", desc, 5, v);
+  qn_listen_opts_init(&o);
+  if (v[0].set) {
+    o.backlog = (int)v[0].i;
+  }
+  if (v[1].set) {
+    o.max_pending = (size_t)v[1].i;
+  }
+  o.unix_mode = v[2].set ? (unsigned)v[2].i : 0;
+  o.unlink = v[3].set && v[3].i != 0;
+  if (v[4].set) {
+    o.fd = (int)v[4].i;
+  }
+  int rc = qn_addr_unix(&a, path, size);
+  luaL_argcheck(L, rc != QN_E_INVALID, 1, "invalid socket name");
+  luaL_argcheck(L, rc != QN_E_LIMIT, 1, "socket name too long");
+  return open_listener(L, &a, &o, -1);
+}
+
+/* --- accept ---------------------------------------------------------------------------------- */
+
+static int listener_fail(lua_State *L, qnl_listener_t *u, int code, const char *op)
+{
+  char text[QN_ADDR_TEXT + 8];
+  qn_addr_t a;
+  bool known = qn_listener_addr(u->l, &a) == 0 && qn_addr_text(&a, text, sizeof text) > 0;
+  return qnl_fail_info(L, &(qnl_errinfo_t){.code = code, .op = op, .peer = known ? text : NULL});
+}
+
+static int push_accepted(lua_State *L, qnl_task_t *t, int64_t result)
+{
+  qnl_listener_t *u = t->wait.obj;
+  if (result < 0) {
+    return listener_fail(L, u, (int)result, "accept");
+  }
+  qnl_stream_t *s = qnl_push_stream(L, t->G, &qnl_class_socket);
+  s->s = qn_listener_taken(&t->op);
+  return 1;
+}
+
+static int listener_accept(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  qnl_listener_t *u = qnl_check_listener(L, 1);
+  uint64_t timeout = qnl_seconds(L, 2, QNL_NEVER);
+  QNL_ENTER(L, G, t, listener_accept, "accept");
+  qnl_stream_t *s = qnl_push_stream(L, G, &qnl_class_socket);
+  s->box.obj = NULL;
+  int rc = qn_listener_accept(u->l, &t->op, &s->s);
+  if (rc == 0) {
+    s->box.obj = s;
+    return 1;
+  }
+  lua_pop(L, 1);
+  if (rc == QN_AGAIN) {
+    t->wait.obj = u;
+    qnl_wait_for(t, timeout);
+    return qnl_wait(L, t, push_accepted);
+  }
+  return listener_fail(L, u, rc, "accept");
+}
+
+/* --- facts and switches ---------------------------------------------------------------------- */
+
+enum { L_ADDRESS, L_PORT, L_IS_LISTENING, L_PENDING, L_MAX_PENDING, L_PAUSED, L_DESCRIPTOR, L_STATE };
+
+static int listener_fact(lua_State *L)
+{
+  qnl_listener_t *u = qnl_check_listener(L, 1);
+  bool closed = qn_listener_is_closed(u->l);
+  char text[QN_ADDR_TEXT];
+  qn_addr_t a;
+  switch (qnl_magic(L)) {
+  case L_ADDRESS:
+    if (qn_listener_addr(u->l, &a) == 0) {
+      lua_pushlstring(L, text, qn_addr_host(&a, text, sizeof text));
+    } else {
+      lua_pushnil(L);
+    }
+    break;
+  case L_PORT:
+    if (qn_listener_addr(u->l, &a) == 0) {
+      lua_pushinteger(L, qn_addr_port(&a));
+    } else {
+      lua_pushnil(L);
+    }
+    break;
+  case L_IS_LISTENING:
+    lua_pushboolean(L, !closed);
+    break;
+  case L_PENDING:
+    lua_pushinteger(L, (lua_Integer)qn_listener_pending(u->l));
+    break;
+  case L_MAX_PENDING:
+    lua_pushinteger(L, (lua_Integer)qn_listener_max_pending(u->l));
+    break;
+  case L_PAUSED:
+    lua_pushboolean(L, qn_listener_paused(u->l));
+    break;
+  case L_STATE:
+    lua_pushstring(L, qn_state_name(closed ? QN_STATE_UNCONNECTED : QN_STATE_LISTENING));
+    break;
+  default: {
+    int fd = closed ? -1 : qn_listener_fd(u->l);
+    if (fd < 0) {
+      lua_pushnil(L);
+    } else {
+      lua_pushinteger(L, fd);
+    }
+  }
+  }
+  return 1;
+}
+
+static int listener_error(lua_State *L)
+{
+  qnl_listener_t *u = qnl_check_listener(L, 1);
+  int err = qn_listener_error(u->l);
+  if (err == 0) {
+    lua_pushnil(L);
+    return 1;
+  }
+  listener_fail(L, u, err, "accept");
+  return 1;
+}
+
+/* Magic 1 pause, 0 resume. */
+static int listener_pause(lua_State *L)
+{
+  qn_listener_pause(qnl_check_listener(L, 1)->l, qnl_magic(L) == 1);
+  return 0;
+}
+
+static int listener_set_max_pending(lua_State *L)
+{
+  qnl_listener_t *u = qnl_check_listener(L, 1);
+  lua_Integer n = luaL_checkinteger(L, 2);
+  luaL_argcheck(L, n >= 1 && n <= 1 << 20, 2, "must be from 1 to 1048576");
+  qn_listener_set_max_pending(u->l, (size_t)n);
+  return 0;
+}
+
+static int listener_stop(lua_State *L)
+{
+  qn_listener_close(qnl_check_listener(L, 1)->l);
+  return 0;
+}
+
+static int listener_tostring(lua_State *L)
+{
+  qnl_listener_t *u = qnl_check_listener(L, 1);
+  char text[QN_ADDR_TEXT + 8] = "closed";
+  qn_addr_t a;
+  if (qn_listener_addr(u->l, &a) == 0) {
+    qn_addr_text(&a, text, sizeof text);
+  }
+  lua_pushfstring(L, "qn.Server: %s", text);
+  return 1;
+}
+
+static bool listener_is_open(void *obj) { return !qn_listener_is_closed(((qnl_listener_t *)obj)->l); }
+
+static void listener_collect(qnl_state_t *G, void *obj)
+{
+  qnl_listener_t *u = obj;
+  (void)G;
+  qnl_listener_forget_events(u);
+  qn_listener_close(u->l);
+  qn_listener_release(u->l);
+}
+
+static void listener_class_close(qnl_state_t *G, lua_State *L, void *obj)
+{
+  (void)G, (void)L;
+  qn_listener_close(((qnl_listener_t *)obj)->l);
+}
+
+static const qnl_method_t listener_methods[] = {{"accept", listener_accept, 0},
+                                                {"pause", listener_pause, 1},
+                                                {"resume", listener_pause, 0},
+                                                {"stop", listener_stop, 0},
+                                                {"address", listener_fact, L_ADDRESS},
+                                                {"port", listener_fact, L_PORT},
+                                                {"is_listening", listener_fact, L_IS_LISTENING},
+                                                {"pending", listener_fact, L_PENDING},
+                                                {"max_pending", listener_fact, L_MAX_PENDING},
+                                                {"set_max_pending", listener_set_max_pending, 0},
+                                                {"is_paused", listener_fact, L_PAUSED},
+                                                {"descriptor", listener_fact, L_DESCRIPTOR},
+                                                {"state", listener_fact, L_STATE},
+                                                {"error", listener_error, 0},
+                                                {NULL, NULL, 0}};
+static const qnl_method_t listener_meta[] = {{"__tostring", listener_tostring, 0}, {NULL, NULL, 0}};
+qnl_class_t qnl_class_listener = {.name = "qn.Server",
+                                  .methods = listener_methods,
+                                  .meta = listener_meta,
+                                  .collect = listener_collect,
+                                  .is_open = listener_is_open,
+                                  .close = listener_class_close};
+
+void qnl_open_listen(lua_State *L, qnl_state_t *G)
+{
+  static const qnl_method_t functions[] = {
+      {"tcp_listen", core_tcp_listen, 0}, {"unix_listen", core_unix_listen, 0}, {NULL, NULL, 0}};
+  qnl_class_register(L, G, &qnl_class_listener);
+  qnl_setfuncs(L, G, functions);
+}

@@ -1,0 +1,111 @@
+/* b_loop.c: clocks, counters, exit: the small calls about the runtime itself.
+ *
+ * qn.now is monotonic, qn.time is the wall clock; both in seconds. Nothing here waits but exit, which
+ * never comes back.
+ */
+#include "sched.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+static double clock_seconds(clockid_t id)
+{
+  struct timespec ts;
+  clock_gettime(id, &ts);
+  return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static int core_now(lua_State *L)
+{
+  lua_pushnumber(L, clock_seconds(CLOCK_MONOTONIC));
+  return 1;
+}
+
+static int core_time(lua_State *L)
+{
+  lua_pushnumber(L, clock_seconds(CLOCK_REALTIME));
+  return 1;
+}
+
+static void set(lua_State *L, const char *key, int64_t value)
+{
+  lua_pushinteger(L, (lua_Integer)value);
+  lua_setfield(L, -2, key);
+}
+
+/* core.stats() -> table of counters. */
+static int core_stats(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  qn_loop_stats_t s;
+  qn_loop_stats(G->loop, &s);
+  lua_createtable(L, 0, 12);
+  set(L, "tasks", G->n_tasks);
+  set(L, "spawned", G->n_spawned);
+  set(L, "switches", G->n_switches);
+  set(L, "leaked", G->n_leaked);
+  set(L, "handles", s.handles);
+  set(L, "ops", s.ops);
+  set(L, "objects", s.objects);
+  set(L, "orphans", s.orphans);
+  set(L, "timers", s.timers);
+  set(L, "turns", (int64_t)s.turns);
+  set(L, "allocations", qn_alloc_live());
+  return 1;
+}
+
+static int parked_for_good(lua_State *L, int status, lua_KContext ctx)
+{
+  (void)status, (void)ctx;
+  return luaL_error(L, "the program is ending");
+}
+
+static void nothing_to_cancel(qn_op_t *op) { (void)op; }
+
+/* core.exit([status]): shuts the program down in order; does not return. */
+static int core_exit(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? 0 : 1) : (int)luaL_optinteger(L, 1, 0);
+  G->exit_status = status;
+  G->exiting = true;
+  qnl_co_t *co = G->running;
+  bool can_park = co != NULL && co->L == L && !G->stopping;
+  for (qnl_co_t *c = co; c != NULL && can_park; c = c->parent) {
+    can_park = lua_isyieldable(c->L) && (c->parent != NULL || (c->task != NULL && c == &c->task->co));
+  }
+  if (!can_park) {
+    if (G->stopping) { /* exit inside a cleanup: the first call decides, this one ends the caller */
+      qnl_push_cancelled(L, 0);
+      return lua_error(L);
+    }
+    fflush(NULL);
+    lua_close(G->L);
+    exit(status);
+  }
+  qnl_task_t *t = co->task;
+  t->wait = (qnl_wait_t){.op = "exit", .at = QNL_NEVER, .push = NULL};
+  t->seq++;
+  t->wait_co = co;
+  qn_op_begin(&t->op, NULL, nothing_to_cancel);
+  t->status = QNL_TASK_WAITING;
+  co->in_wait = true;
+  return lua_yieldk(L, 0, 0, parked_for_good);
+}
+
+static int core_pid(lua_State *L)
+{
+  lua_pushinteger(L, getpid());
+  return 1;
+}
+
+void qnl_open_loop(lua_State *L, qnl_state_t *G)
+{
+  static const qnl_method_t functions[] = {{"now", core_now, 0},     {"time", core_time, 0},
+                                           {"stats", core_stats, 0}, {"exit", core_exit, 0},
+                                           {"pid", core_pid, 0},     {NULL, NULL, 0}};
+  qnl_setfuncs(L, G, functions);
+}

@@ -1,0 +1,438 @@
+/* b_socket.c: TCP and Unix-domain sockets: connect, bind, options, addresses, descriptors.
+ *
+ * A socket is a stream that can be dialled. Options that are set before the connection are kept and
+ * applied to every descriptor that is made for it. Listening sockets are in b_listen.c.
+ */
+#include "b_stream.h"
+
+#include "qn/dial.h"
+#include "qn/sockopt.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const family_names[] = {"any", "ipv4", "ipv6", NULL};
+
+/* "10.0.0.1", "10.0.0.1:4000", "[::1]:4000", "::1" */
+static int parse_local(qn_addr_t *a, const char *text, qn_family_t family)
+{
+  char host[QN_ADDR_TEXT];
+  const char *colon = strrchr(text, ':');
+  long port = 0;
+  size_t n = strlen(text);
+  bool bracket = text[0] == '[';
+  if (bracket || (colon != NULL && strchr(text, ':') == colon)) {
+    const char *end = bracket ? strchr(text, ']') : colon;
+    if (end == NULL || (bracket && end[1] != 0 && end[1] != ':')) {
+      return QN_E_INVALID;
+    }
+    const char *digits = bracket ? (end[1] == ':' ? end + 2 : NULL) : colon + 1;
+    if (digits != NULL) {
+      char *stop;
+      if (*digits < '0' || *digits > '9') {
+        return QN_E_INVALID;
+      }
+      port = strtol(digits, &stop, 10);
+      if (*stop != 0 || port > 65535) {
+        return QN_E_INVALID;
+      }
+    }
+    text += bracket;
+    n = (size_t)(end - text);
+  }
+  if (n >= sizeof host) {
+    return QN_E_INVALID;
+  }
+  memcpy(host, text, n);
+  host[n] = 0;
+  return qn_addr_parse(a, host, (uint16_t)port, family);
+}
+
+/* --- connect --------------------------------------------------------------------------------- */
+
+enum { C_TIMEOUT, C_BIND, C_NODELAY, C_KEEPALIVE, C_FAMILY, C_COUNT };
+static const qnl_opt_t connect_desc[C_COUNT] = {
+    [C_TIMEOUT] = {.name = "timeout", .type = QNL_OPT_SECONDS},
+    [C_BIND] = {.name = "bind", .type = QNL_OPT_STRING},
+    [C_NODELAY] = {.name = "nodelay", .type = QNL_OPT_BOOL},
+    [C_KEEPALIVE] = {.name = "keepalive", .type = QNL_OPT_ANY},
+    [C_FAMILY] = {.name = "family", .type = QNL_OPT_ENUM, .names = family_names}};
+
+typedef struct connect_opts {
+  uint64_t timeout;
+  qn_family_t family;
+  bool has_bind;
+  qn_addr_t bind;
+  int nodelay, keepalive; /* -1 unset; keepalive: 0 off, 1 on, more = seconds of silence before probes */
+} connect_opts_t;
+
+static void get_connect_opts(lua_State *L, int idx, const char *where, connect_opts_t *o)
+{
+  qnl_opt_value_t v[C_COUNT];
+  qnl_opts(L, idx, where, connect_desc, C_COUNT, v);
+  *o = (connect_opts_t){.timeout = QN_CONNECT_TIMEOUT_DEFAULT_MS, .nodelay = -1, .keepalive = -1};
+  if (v[C_TIMEOUT].set) {
+    o->timeout = (uint64_t)v[C_TIMEOUT].i;
+  }
+  static const qn_family_t families[] = {QN_FAMILY_ANY, QN_FAMILY_IPV4, QN_FAMILY_IPV6};
+  o->family = families[v[C_FAMILY].i];
+  if (v[C_BIND].set) {
+    o->has_bind = true;
+    if (parse_local(&o->bind, v[C_BIND].s, o->family) < 0) {
+      luaL_error(L, "%s: option 'bind' must be an address literal, with or without a port (got '%s')", where,
+                 v[C_BIND].s);
+    }
+  }
+  if (v[C_NODELAY].set) {
+    o->nodelay = (int)v[C_NODELAY].i;
+  }
+  if (v[C_KEEPALIVE].set) {
+    lua_getfield(L, idx, "keepalive");
+    if (lua_isboolean(L, -1)) {
+      o->keepalive = lua_toboolean(L, -1);
+    } else {
+      int is_num;
+      lua_Number seconds = lua_tonumberx(L, -1, &is_num);
+      if (!is_num || lua_type(L, -1) != LUA_TNUMBER || !(seconds >= 1 && seconds <= 32767)) {
+        luaL_error(L, "%s: option 'keepalive' must be a boolean or 1 to 32767 seconds", where);
+      }
+      o->keepalive = (int)seconds + 1;
+    }
+    lua_pop(L, 1);
+  }
+}
+
+/* 0 or an error; options are stored, so this cannot fail for lack of a descriptor. */
+static int apply(qnl_stream_t *u, const connect_opts_t *o)
+{
+  int rc = 0;
+  if (o->nodelay >= 0) {
+    rc = qn_stream_set_option(u->s, "nodelay", o->nodelay);
+  }
+  if (rc == 0 && o->keepalive >= 0) {
+    rc = qn_stream_set_option(u->s, "keepalive", o->keepalive != 0);
+  }
+  if (rc == 0 && o->keepalive > 1) {
+    rc = qn_stream_set_option(u->s, "keepalive_idle", o->keepalive - 1);
+  }
+  return rc;
+}
+
+static void set_name(lua_State *L, qnl_stream_t *u, const char *name)
+{
+  qn_free(u->name);
+  u->name = qn_strdup(name);
+  if (u->name == NULL) {
+    luaL_error(L, "out of memory");
+  }
+}
+
+static int connect_fail(lua_State *L, qnl_stream_t *u, int code, const char *host, int port)
+{
+  const char *peer = host;
+  if (port >= 0) {
+    peer = lua_pushfstring(L, strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host, port);
+  }
+  const char *phase = qn_dial_phase(u->s);
+  return qnl_fail_info(L, &(qnl_errinfo_t){
+                              .code = code, .op = "connect", .peer = peer, .phase = *phase != 0 ? phase : "connect"});
+}
+
+/* Results of socket:connect (wait.b == 0: true) and of the connect functions (wait.b = index of the new
+ * socket on the stack). */
+static int push_connected(lua_State *L, qnl_task_t *t, int64_t result)
+{
+  qnl_stream_t *u = t->wait.obj;
+  int port = (int)t->wait.a;
+  if (result < 0) {
+    int host = t->wait.b != 0 ? 1 : 2;
+    return connect_fail(L, u, (int)result, lua_tostring(L, host), port);
+  }
+  if (t->wait.b == 0) {
+    lua_pushboolean(L, 1);
+  } else {
+    lua_pushvalue(L, (int)t->wait.b);
+  }
+  return 1;
+}
+
+/* A connect function that is cancelled leaves nothing behind: the half-made socket was its own. */
+static void abandon_connect(qnl_task_t *t)
+{
+  if (t->wait.b != 0) {
+    qn_stream_abort(((qnl_stream_t *)t->wait.obj)->s);
+  }
+}
+
+static int start(lua_State *L, qnl_task_t *t, qnl_stream_t *u, const qn_dial_opts_t *d, int port, int result_idx)
+{
+  t->wait.obj = u;
+  t->wait.a = port;
+  t->wait.b = result_idx;
+  t->wait.phase = "connect";
+  int rc = qn_dial(u->s, d, &t->op);
+  if (rc == QN_AGAIN) {
+    t->wait.abandon = abandon_connect;
+    return qnl_wait(L, t, push_connected);
+  }
+  return push_connected(L, t, rc);
+}
+
+static qn_dial_opts_t dial_opts(const connect_opts_t *o, const char *host, uint16_t port)
+{
+  return (qn_dial_opts_t){.host = host,
+                          .port = port,
+                          .family = o->family,
+                          .bind = o->has_bind ? &o->bind : NULL,
+                          .timeout = o->timeout == QNL_NEVER ? 0 : o->timeout == 0 ? 1 : o->timeout};
+}
+
+static qnl_stream_t *push_socket(lua_State *L, qnl_state_t *G)
+{
+  qnl_stream_t *u = qnl_push_stream(L, G, &qnl_class_socket);
+  u->box.obj = NULL;
+  u->s = qn_stream_new(G->loop);
+  if (u->s == NULL) {
+    luaL_error(L, "out of memory");
+  }
+  u->box.obj = u;
+  return u;
+}
+
+/* core.tcp_connect(host, port [, opts]) ! -> socket | nil, err */
+static int core_tcp_connect(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  connect_opts_t o;
+  const char *host = qnl_host(L, 1);
+  uint16_t port = qnl_port(L, 2);
+  get_connect_opts(L, 3, "connect", &o);
+  QNL_ENTER(L, G, t, core_tcp_connect, "connect");
+  qnl_stream_t *u = push_socket(L, G);
+  set_name(L, u, host);
+  int rc = apply(u, &o);
+  if (rc < 0) {
+    return connect_fail(L, u, rc, host, port);
+  }
+  qn_dial_opts_t d = dial_opts(&o, host, port);
+  return start(L, t, u, &d, port, lua_gettop(L));
+}
+
+/* core.unix_connect(path [, opts]) ! -> socket | nil, err */
+static int core_unix_connect(lua_State *L)
+{
+  static const qnl_opt_t desc[] = {{.name = "timeout", .type = QNL_OPT_SECONDS}};
+  qnl_opt_value_t v[1];
+  qnl_state_t *G = qnl_G(L);
+  size_t size;
+  const char *path = luaL_checklstring(L, 1, &size);
+  qn_addr_t a;
+  qnl_opts(L, 2, "connect", desc, 1, v);
+  int rc = qn_addr_unix(&a, path, size);
+  luaL_argcheck(L, rc != QN_E_INVALID, 1, "invalid socket name");
+  luaL_argcheck(L, rc != QN_E_LIMIT, 1, "socket name too long");
+  QNL_ENTER(L, G, t, core_unix_connect, "connect");
+  qnl_stream_t *u = push_socket(L, G);
+  set_name(L, u, path[0] == 0 ? path + 1 : path);
+  connect_opts_t o = {.timeout = v[0].set ? (uint64_t)v[0].i : QN_CONNECT_TIMEOUT_DEFAULT_MS};
+  qn_dial_opts_t d = dial_opts(&o, NULL, 0);
+  d.address = &a;
+  return start(L, t, u, &d, -1, lua_gettop(L));
+}
+
+/* socket:connect(host, port [, opts]) ! -> true | nil, err */
+static int socket_connect(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  connect_opts_t o;
+  qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
+  const char *host = qnl_host(L, 2);
+  uint16_t port = qnl_port(L, 3);
+  get_connect_opts(L, 4, "connect", &o);
+  if (u->timeouts != NULL && lua_isnoneornil(L, 4)) {
+    o.timeout = u->timeouts->connect;
+  }
+  QNL_ENTER(L, G, t, socket_connect, "connect");
+  qn_state_t state = qn_stream_state(u->s);
+  if (state != QN_STATE_UNCONNECTED && state != QN_STATE_BOUND) {
+    return luaL_error(L, "connect: the socket is already %s", qn_state_name(state));
+  }
+  set_name(L, u, host);
+  int rc = apply(u, &o);
+  if (rc < 0) {
+    return connect_fail(L, u, rc, host, port);
+  }
+  qn_dial_opts_t d = dial_opts(&o, host, port);
+  return start(L, t, u, &d, port, 0);
+}
+
+/* core.tcp_socket([opts]) -> unconnected socket */
+static int core_tcp_socket(lua_State *L)
+{
+  static const qnl_opt_t desc[] = {{.name = "nodelay", .type = QNL_OPT_BOOL},
+                                   {.name = "keepalive", .type = QNL_OPT_BOOL}};
+  qnl_opt_value_t v[2];
+  qnl_opts(L, 1, "socket", desc, 2, v);
+  qnl_stream_t *u = push_socket(L, qnl_G(L));
+  connect_opts_t o = {.nodelay = v[0].set ? (int)v[0].i : -1, .keepalive = v[1].set ? (int)v[1].i : -1};
+  int rc = apply(u, &o);
+  return rc < 0 ? qnl_fail(L, rc, "socket") : 1;
+}
+
+/* core.adopt(fd) -> socket | nil, err */
+static int core_adopt(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  lua_Integer fd = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, fd >= 0 && fd < 1 << 30, 1, "a descriptor must not be negative");
+  qnl_stream_t *u = qnl_push_stream(L, G, &qnl_class_socket);
+  u->box.obj = NULL;
+  int rc = qn_stream_adopt(G->loop, (int)fd, &u->s);
+  if (rc < 0) {
+    return qnl_fail(L, rc, "adopt");
+  }
+  u->box.obj = u;
+  return 1;
+}
+
+/* --- bind, options, addresses ---------------------------------------------------------------- */
+
+static int socket_bind(lua_State *L)
+{
+  static const char *const modes[] = {"default", "share", "exclusive", "reuse", NULL};
+  static const unsigned flags[] = {0, QN_BIND_SHARE, QN_BIND_EXCLUSIVE, QN_BIND_REUSE_HINT};
+  qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
+  const char *text = luaL_optstring(L, 2, "*");
+  uint16_t port = lua_isnoneornil(L, 3) ? 0 : qnl_port(L, 3);
+  unsigned mode = flags[luaL_checkoption(L, 4, "default", modes)];
+  qn_addr_t a;
+  int rc = qn_addr_parse(&a, text, port, QN_FAMILY_ANY);
+  luaL_argcheck(L, rc == 0, 2, "an address literal is expected");
+  rc = qn_stream_bind(u->s, &a, mode);
+  if (rc == QN_E_IS_CONNECTED) {
+    return luaL_error(L, "bind: the socket is already %s", qn_state_name(qn_stream_state(u->s)));
+  }
+  if (rc < 0) {
+    char peer[QN_ADDR_TEXT + 8];
+    qn_addr_text(&a, peer, sizeof peer);
+    return qnl_fail_info(L, &(qnl_errinfo_t){.code = rc, .op = "bind", .peer = peer});
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int unknown_option(lua_State *L, const char *name)
+{
+  int n = 0;
+  const char *const *names = qn_sockopt_names();
+  while (names[n] != NULL) {
+    n++;
+  }
+  const char *near = qnl_nearest(name, names, n);
+  return luaL_argerror(L, 2, near != NULL ? lua_pushfstring(L, "unknown socket option '%s' (did you mean '%s'?)", name, near)
+                                          : lua_pushfstring(L, "unknown socket option '%s'", name));
+}
+
+static bool known_option(const char *name)
+{
+  for (const char *const *n = qn_sockopt_names(); *n != NULL; n++) {
+    if (strcmp(*n, name) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* option(name) -> integer; option(name, integer | boolean) -> true | nil, err */
+static int socket_option(lua_State *L)
+{
+  qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
+  const char *name = luaL_checkstring(L, 2);
+  if (!known_option(name)) {
+    return unknown_option(L, name);
+  }
+  if (lua_isnoneornil(L, 3)) {
+    int64_t value = 0;
+    int rc = qn_stream_get_option(u->s, name, &value);
+    if (rc < 0) {
+      return qnl_stream_fail(L, u, rc, "option", NULL);
+    }
+    lua_pushinteger(L, (lua_Integer)value);
+    return 1;
+  }
+  int64_t value = lua_isboolean(L, 3) ? lua_toboolean(L, 3) : luaL_checkinteger(L, 3);
+  int rc = qn_stream_set_option(u->s, name, value);
+  if (rc == QN_E_INVALID || rc == -EINVAL) {
+    return luaL_argerror(L, 3, lua_pushfstring(L, "bad value for socket option '%s'", name));
+  }
+  if (rc < 0) {
+    return qnl_stream_fail(L, u, rc, "option", NULL);
+  }
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+enum { A_LOCAL_ADDRESS, A_LOCAL_PORT, A_PEER_ADDRESS, A_PEER_PORT };
+
+/* nil while there is none. */
+static int socket_address(lua_State *L)
+{
+  qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
+  int what = qnl_magic(L);
+  char text[QN_ADDR_TEXT];
+  qn_addr_t a;
+  int rc = what <= A_LOCAL_PORT ? qn_stream_local_addr(u->s, &a) : qn_stream_peer_addr(u->s, &a);
+  if (rc < 0 || a.size == 0) {
+    lua_pushnil(L);
+  } else if (what == A_LOCAL_PORT || what == A_PEER_PORT) {
+    lua_pushinteger(L, qn_addr_port(&a));
+  } else {
+    lua_pushlstring(L, text, qn_addr_host(&a, text, sizeof text));
+  }
+  return 1;
+}
+
+static int socket_peer_name(lua_State *L)
+{
+  qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
+  lua_pushstring(L, u->name);
+  return 1;
+}
+
+static int socket_descriptor(lua_State *L)
+{
+  qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
+  int fd = qn_stream_fd(u->s);
+  if (fd < 0) {
+    lua_pushnil(L);
+  } else {
+    lua_pushinteger(L, fd);
+  }
+  return 1;
+}
+
+static const qnl_method_t socket_methods[] = {{"connect", socket_connect, 0},
+                                              {"bind", socket_bind, 0},
+                                              {"option", socket_option, 0},
+                                              {"local_address", socket_address, A_LOCAL_ADDRESS},
+                                              {"local_port", socket_address, A_LOCAL_PORT},
+                                              {"peer_address", socket_address, A_PEER_ADDRESS},
+                                              {"peer_port", socket_address, A_PEER_PORT},
+                                              {"peer_name", socket_peer_name, 0},
+                                              {"descriptor", socket_descriptor, 0},
+                                              {NULL, NULL, 0}};
+qnl_class_t qnl_class_socket = {.name = "qn.Socket", .base = &qnl_class_stream, .methods = socket_methods};
+
+void qnl_open_socket(lua_State *L, qnl_state_t *G)
+{
+  static const qnl_method_t functions[] = {{"tcp_connect", core_tcp_connect, 0},
+                                           {"tcp_socket", core_tcp_socket, 0},
+                                           {"unix_connect", core_unix_connect, 0},
+                                           {"adopt", core_adopt, 0},
+                                           {NULL, NULL, 0}};
+  qnl_class_socket.meta = qnl_class_stream.meta;
+  qnl_class_register(L, G, &qnl_class_socket);
+  qnl_inherit(L, &qnl_class_socket, &qnl_class_stream);
+  qnl_setfuncs(L, G, functions);
+}

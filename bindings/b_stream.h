@@ -1,0 +1,71 @@
+/* b_stream.h: what the stream bindings share: the userdata of a stream and how errors name its peer.
+ *
+ * Private to b_stream.c, b_read.c, b_write.c, b_bulk.c, b_socket.c, b_listen.c, b_file.c, b_events.c.
+ */
+#ifndef QNL_B_STREAM_H
+#define QNL_B_STREAM_H
+
+#include "qn/buf.h"
+#include "qnl.h"
+#include "sched.h"
+
+typedef struct qnl_emitter qnl_emitter_t;
+
+typedef struct qnl_timeouts {
+  uint64_t connect, read, idle; /* ms; QNL_NEVER = none */
+} qnl_timeouts_t;
+
+/* Bytes that were read since begin(), for rollback(). */
+typedef struct qnl_txn {
+  qn_buf_t taken;
+} qnl_txn_t;
+
+typedef struct qnl_stream {
+  qnl_box_t box;            /* obj = this struct while it is alive */
+  qn_stream_t *s;
+  qnl_timeouts_t *timeouts; /* NULL = defaults */
+  qnl_txn_t *txn;           /* NULL = no transaction */
+  qnl_emitter_t *emitter;   /* NULL = no listener yet */
+  char *name;               /* host or path as given to connect */
+} qnl_stream_t;
+
+/* Pushes an empty userdata of a stream class; fill in u->s (one reference) before anything can fail. */
+qnl_stream_t *qnl_push_stream(lua_State *L, qnl_state_t *G, const qnl_class_t *cls);
+qnl_stream_t *qnl_check_stream(lua_State *L, int idx);
+/* nil, err with op and the peer's address. */
+int qnl_stream_fail(lua_State *L, qnl_stream_t *u, int code, const char *op, const char *phase);
+void qnl_push_stream_error(lua_State *L, qnl_stream_t *u, int code, const char *op, const char *phase);
+const char *qnl_peer_text(qnl_stream_t *u, char *buf, size_t size);
+uint64_t qnl_read_timeout(const qnl_stream_t *u);
+/* b_read.c, b_write.c, b_bulk.c: their methods are added to the stream class. */
+extern const qnl_method_t qnl_read_methods[], qnl_write_methods[], qnl_bulk_methods[];
+
+/* b_buffer.c: reusable bytes. */
+typedef struct qnl_buffer {
+  qn_buf_t b;
+  size_t capacity; /* what the user asked for: the default size of one read */
+  int pins;        /* waiting writes that look at the bytes */
+} qnl_buffer_t;
+qnl_buffer_t *qnl_test_buffer(lua_State *L, int idx);
+qnl_buffer_t *qnl_check_buffer(lua_State *L, int idx);
+/* The same, and it may be changed now; raises while a write waits on it. */
+qnl_buffer_t *qnl_check_free_buffer(lua_State *L, int idx);
+
+/* unpack.c: how many bytes a string.unpack format needs. */
+typedef struct qnl_unpack_scan {
+  const char *fmt;
+  size_t fmt_size;
+  size_t max;        /* the longest string or padding that is believed */
+  const char *error; /* why -1 was returned: a bad format */
+} qnl_unpack_scan_t;
+/* A qn_scan_fn: > 0 complete (this many bytes), 0 more (need), QN_E_INVALID bad format, QN_E_LIMIT. A
+ * format that needs no bytes at all gives qnl_unpack_empty. */
+int64_t qnl_scan_unpack(const uint8_t *data, size_t size, bool ended, size_t *need, void *arg);
+bool qnl_unpack_is_empty(const char *fmt);
+/* A qn_scan_fn: the text of a number as io.read("n") takes it (with leading white space). */
+int64_t qnl_scan_number(const uint8_t *data, size_t size, bool ended, size_t *need, void *arg);
+
+/* b_events.c */
+void qnl_emitter_free(qnl_stream_t *u);
+
+#endif

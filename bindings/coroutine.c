@@ -1,0 +1,306 @@
+/* coroutine.c: pass-through versions of the coroutine library.
+ *
+ * When a coroutine inside a task waits for I/O, our resume does not return: it suspends the resumer with
+ * it, up to the task, and goes on when the task is woken. Otherwise stock semantics. Invariant: while a
+ * coroutine runs beneath our resume, state->running names it and its parent links lead to the task.
+ */
+#include "sched.h"
+
+static int co_gc(lua_State *L)
+{
+  qnl_co_t *co = lua_touserdata(L, 1);
+  qnl_co_forget_scopes(co);
+  return 0;
+}
+
+/* The book-keeping of `co`: a task's own, or a userdata in a weak table keyed by the thread. */
+qnl_co_t *qnl_co_of(lua_State *L, lua_State *co, bool create)
+{
+  qnl_state_t *G = qnl_state_of(L);
+  if (G->running != NULL) {
+    for (qnl_co_t *c = G->running; c != NULL; c = c->parent) {
+      if (c->L == co) {
+        return c;
+      }
+    }
+  }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_coroutines);
+  lua_pushthread(co);
+  if (co != L) {
+    lua_xmove(co, L, 1);
+  }
+  lua_pushvalue(L, -1);
+  lua_rawget(L, -3);
+  qnl_co_t *c = lua_touserdata(L, -1);
+  if (c == NULL && create) {
+    lua_pop(L, 1);
+    c = lua_newuserdatauv(L, sizeof *c, 0);
+    *c = (qnl_co_t){.L = co};
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, co_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_insert(L, -3);
+    lua_rawset(L, -4);
+    lua_pop(L, 2);
+    return c;
+  }
+  lua_pop(L, 3);
+  return c;
+}
+
+static lua_State *check_co(lua_State *L)
+{
+  lua_State *co = lua_tothread(L, 1);
+  luaL_argexpected(L, co, 1, "coroutine");
+  return co;
+}
+
+/* Magic of resume: 0 = resume (status first), 1 = wrap. The coroutine is argument 1 for resume and
+ * upvalue 3 for wrap. */
+static lua_State *target(lua_State *L)
+{
+  return qnl_magic(L) == 1 ? lua_tothread(L, lua_upvalueindex(3)) : lua_tothread(L, 1);
+}
+
+static int fail(lua_State *L, lua_State *co, int status)
+{
+  bool wrap = qnl_magic(L) == 1;
+  if (wrap && status != LUA_OK && status != LUA_YIELD) { /* an error inside: close what is open */
+    qnl_close_thread(co, L);
+    lua_xmove(co, L, 1);
+  }
+  if (!wrap) {
+    lua_pushboolean(L, 0);
+    lua_insert(L, -2);
+    return 2;
+  }
+  if (lua_type(L, -1) == LUA_TSTRING) {
+    luaL_where(L, 1);
+    lua_insert(L, -2);
+    lua_concat(L, 2);
+  }
+  return lua_error(L);
+}
+
+static int resume_k(lua_State *L, int status, lua_KContext ctx);
+
+/* Runs `co` with nargs values on its stack until it yields, ends, or waits for I/O. */
+static int go(lua_State *L, qnl_co_t *c, int nargs)
+{
+  qnl_state_t *G = qnl_G(L);
+  lua_State *co = c->L;
+  qnl_co_t *outer = G->running;
+  int nres;
+  c->parent = outer != NULL && outer->L == L ? outer : qnl_co_of(L, L, true);
+  if (c->task != c->parent->task) {
+    c->task = c->parent->task;
+  }
+  c->in_wait = false;
+  G->running = c;
+  int status = lua_resume(co, L, nargs, &nres);
+  G->running = outer;
+  if (status == LUA_YIELD && c->in_wait) {
+    if (QN_LIKELY(outer != NULL && outer->L == L)) {
+      outer->in_wait = true;
+    }
+    return lua_yieldk(L, 0, (lua_KContext)c, resume_k);
+  }
+  c->parent = NULL;
+  if (status == LUA_OK || status == LUA_YIELD) {
+    if (!lua_checkstack(L, nres + 1)) {
+      lua_pop(co, nres);
+      lua_pushliteral(L, "too many results to resume");
+      return fail(L, co, LUA_OK);
+    }
+    if (status == LUA_OK) {
+      qnl_co_forget_scopes(c);
+    }
+    if (qnl_magic(L) == 0) {
+      lua_pushboolean(L, 1);
+    }
+    lua_xmove(co, L, nres);
+    return nres + (qnl_magic(L) == 0 ? 1 : 0);
+  }
+  if (qnl_magic(L) == 0) {
+    lua_xmove(co, L, 1);
+  }
+  qnl_co_forget_scopes(c);
+  return fail(L, co, status);
+}
+
+static int resume_k(lua_State *L, int status, lua_KContext ctx)
+{
+  qnl_co_t *c = (qnl_co_t *)ctx;
+  (void)status;
+  if (lua_status(c->L) != LUA_YIELD) { /* closed from outside while it waited */
+    c->in_wait = false;
+    c->parent = NULL;
+    lua_pushliteral(L, "the coroutine was closed while it waited");
+    return fail(L, c->L, LUA_OK);
+  }
+  return go(L, c, 0);
+}
+
+static int co_resume(lua_State *L)
+{
+  if (qnl_magic(L) == 0) {
+    check_co(L);
+  }
+  lua_State *co = target(L);
+  int nargs = lua_gettop(L) - (qnl_magic(L) == 0 ? 1 : 0);
+  if (!lua_checkstack(co, nargs)) {
+    lua_pushliteral(L, "too many arguments to resume");
+    return fail(L, co, LUA_OK);
+  }
+  qnl_co_t *c = qnl_co_of(L, co, true);
+  bool dead = lua_status(co) == LUA_OK && lua_gettop(co) == 0;
+  lua_Debug ar;
+  bool active = lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar) != 0;
+  if (dead || active || c->in_wait || (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD)) {
+    bool normal = co != L && (active || c->in_wait);
+    lua_pushstring(L, co == L ? "cannot resume non-suspended coroutine"
+                      : normal ? "cannot resume non-suspended coroutine"
+                               : "cannot resume dead coroutine");
+    return fail(L, co, LUA_OK);
+  }
+  lua_xmove(L, co, nargs);
+  return go(L, c, nargs);
+}
+
+static int co_create(lua_State *L)
+{
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_State *co = lua_newthread(L);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, co, 1);
+  return 1;
+}
+
+static int co_wrap(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  co_create(L);
+  lua_pushlightuserdata(L, G);
+  lua_pushinteger(L, 1);
+  lua_rotate(L, -3, 2);
+  lua_pushcclosure(L, co_resume, 3);
+  return 1;
+}
+
+static int co_yield(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  qnl_task_t *t = qnl_running_task(G);
+  if (t != NULL && t->co.L == L) {
+    return luaL_error(L, "attempt to yield from outside a coroutine (a task gives way with qn.yield)");
+  }
+  return lua_yield(L, lua_gettop(L));
+}
+
+static int co_isyieldable(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+  qnl_task_t *t = qnl_running_task(G);
+  lua_pushboolean(L, lua_isyieldable(co) && !(t != NULL && t->co.L == co));
+  return 1;
+}
+
+static const char *co_status_name(lua_State *L, lua_State *co)
+{
+  lua_Debug ar;
+  if (co == L) {
+    return "running";
+  }
+  qnl_co_t *c = qnl_co_of(L, co, false);
+  if (c == NULL) { /* perhaps the own coroutine of a waiting task */
+    qnl_state_t *G = qnl_G(L);
+    for (qn_list_t *node = G->tasks.next; node != &G->tasks; node = node->next) {
+      qnl_task_t *t = (qnl_task_t *)(void *)((char *)node - offsetof(qnl_task_t, all));
+      if (t->co.L == co) {
+        return "normal";
+      }
+    }
+  }
+  switch (lua_status(co)) {
+  case LUA_YIELD:
+    return c != NULL && c->in_wait ? "normal" : "suspended";
+  case LUA_OK:
+    if (lua_getstack(co, 0, &ar) != 0) {
+      return "normal";
+    }
+    return lua_gettop(co) == 0 ? "dead" : "suspended";
+  default:
+    return "dead";
+  }
+}
+
+static int co_status(lua_State *L)
+{
+  lua_pushstring(L, co_status_name(L, check_co(L)));
+  return 1;
+}
+
+static int co_close(lua_State *L)
+{
+  lua_State *co = check_co(L);
+  qnl_co_t *c = qnl_co_of(L, co, false);
+  if (c != NULL && c->in_wait && c->task != NULL && co != c->task->co.L) {
+    /* It waits inside some task: that wait ends first. What it had resumed in turn dies with it. */
+    qn_op_cancel(&c->task->op, QN_E_CANCELLED);
+    c->in_wait = false;
+    for (qnl_co_t *inner = c->task->wait_co; inner != NULL && inner != c; inner = inner->parent) {
+      inner->in_wait = false;
+    }
+  }
+  const char *status = co_status_name(L, co);
+  if (status[0] != 's' && status[0] != 'd') {
+    return luaL_error(L, "cannot close a %s coroutine", status);
+  }
+  int failed;
+#if LUA_VERSION_RELEASE_NUM >= 50406
+  failed = lua_closethread(co, L);
+#elif LUA_VERSION_RELEASE_NUM >= 50405
+  failed = lua_resetthread(co, L);
+#else
+  failed = lua_resetthread(co);
+#endif
+  if (c != NULL) {
+    qnl_co_forget_scopes(c);
+    c->parent = NULL;
+  }
+  if (failed == LUA_OK) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  lua_pushboolean(L, 0);
+  lua_xmove(co, L, 1);
+  return 2;
+}
+
+static int co_running(lua_State *L)
+{
+  int is_main = lua_pushthread(L);
+  lua_pushboolean(L, is_main);
+  return 2;
+}
+
+/* core.coroutine: the library that qn.install puts in place of the stock one. */
+void qnl_open_coroutine(lua_State *L, qnl_state_t *G)
+{
+  static const qnl_method_t functions[] = {
+      {"create", co_create, 0}, {"resume", co_resume, 0},   {"wrap", co_wrap, 0},
+      {"yield", co_yield, 0},   {"status", co_status, 0},   {"close", co_close, 0},
+      {"running", co_running, 0}, {"isyieldable", co_isyieldable, 0}, {NULL, NULL, 0}};
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &qnl_key_coroutines);
+  lua_createtable(L, 0, 8);
+  qnl_setfuncs(L, G, functions);
+  lua_setfield(L, -2, "coroutine");
+}

@@ -1,0 +1,256 @@
+/* init.c: the state of the bindings, the core module, the searcher for embedded Lua modules.
+ *
+ * luaopen_qn_core makes the state for an interpreter that has none (stock Lua); programs and C hosts
+ * make it first (embed.c) with a loop of their choice.
+ */
+#include "embedded.h"
+#include "sched.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+qn_loop_t *qnl_loop(qnl_state_t *G) { return G->loop; }
+lua_State *qnl_main(qnl_state_t *G) { return G->L; }
+
+static const char key_core = 0, key_guard = 0;
+
+/* Runs at lua_close, after or among the other finalizers: whatever they find, G is still there. */
+static int guard_gc(lua_State *L)
+{
+  qnl_state_t *G = *(qnl_state_t **)lua_touserdata(L, 1);
+  G->closing = true;
+  return 0;
+}
+
+static void new_registry_table(lua_State *L, const void *key, const char *mode)
+{
+  lua_newtable(L);
+  if (mode != NULL) {
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+  }
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+static void grace_over(qn_timer_t *t) { (void)t; }
+
+qnl_state_t *qnl_state_new(lua_State *L, qn_loop_t *loop, bool own_loop)
+{
+  qnl_state_t *G = qn_calloc(1, sizeof *G);
+  if (G == NULL) {
+    return NULL;
+  }
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  G->L = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  G->loop = loop;
+  G->own_loop = own_loop;
+  G->tasks.next = G->tasks.prev = &G->tasks;
+  G->emitters.next = G->emitters.prev = &G->emitters;
+  G->grace_timer.fire = grace_over;
+  qnl_nursery_init(&G->root, NULL);
+  qn_loop_set_data(loop, G);
+  lua_pushlightuserdata(L, G);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &qnl_key_state);
+  new_registry_table(L, &qnl_key_tasks, NULL);
+  new_registry_table(L, &qnl_key_unhandled, NULL);
+  new_registry_table(L, &qnl_key_traces, NULL);
+  new_registry_table(L, &qnl_key_anchors, "v");
+  qnl_state_t **guard = lua_newuserdatauv(L, sizeof *guard, 0);
+  *guard = G;
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, guard_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_guard);
+  return G;
+}
+
+/* A task without a coroutine that stands for the main thread when that waits by itself. */
+static void make_blocker(lua_State *L, qnl_state_t *G)
+{
+  qnl_task_t *t = lua_newuserdatauv(L, sizeof *t, 3);
+  memset(t, 0, sizeof *t);
+  t->box = (qnl_box_t){&qnl_class_task, t};
+  t->G = G;
+  t->cancel_at = QNL_NEVER;
+  t->blocking = true;
+  t->started = true;
+  t->status = QNL_TASK_RUNNING;
+  t->co.task = t;
+  t->co.L = G->L;
+  t->joiners.next = t->joiners.prev = &t->joiners;
+  qnl_nursery_init(&t->own, t);
+  qn_op_init(&t->op, G->loop, qnl_wake_op);
+  qnl_set_metatable(L, &qnl_class_task);
+  lua_pushliteral(L, "main thread");
+  lua_setiuservalue(L, -2, 2);
+  G->blocker = t;
+  lua_rawsetp(L, LUA_REGISTRYINDEX, G);
+}
+
+/* --- embedded modules ------------------------------------------------------------------------ */
+
+static const struct qnl_embedded *find_embedded(const char *name)
+{
+  for (const struct qnl_embedded *m = qnl_embedded_modules; m->name != NULL; m++) {
+    if (strcmp(m->name, name) == 0) {
+      return m;
+    }
+  }
+  return NULL;
+}
+
+static int search_embedded(lua_State *L)
+{
+  const char *name = luaL_checkstring(L, 1);
+  const struct qnl_embedded *m = find_embedded(name);
+  if (m == NULL) {
+    lua_pushfstring(L, "no embedded module '%s'", name);
+    return 1;
+  }
+  if (luaL_loadbufferx(L, (const char *)m->data, m->size, m->chunkname, "t") != LUA_OK) {
+    return luaL_error(L, "error loading module '%s': %s", name, lua_tostring(L, -1));
+  }
+  lua_pushfstring(L, "embedded:%s", name);
+  return 2;
+}
+
+static int core_embedded(lua_State *L)
+{
+  lua_newtable(L);
+  lua_Integer i = 0;
+  for (const struct qnl_embedded *m = qnl_embedded_modules; m->name != NULL; m++) {
+    lua_pushstring(L, m->name);
+    lua_rawseti(L, -2, ++i);
+  }
+  return 1;
+}
+
+/* Puts our searcher behind preload and before the file searchers, once. */
+static void add_searcher(lua_State *L)
+{
+  lua_getglobal(L, LUA_LOADLIBNAME);
+  if (lua_istable(L, -1) && lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = n; i >= 2; i--) {
+      lua_rawgeti(L, -1, i);
+      lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushcfunction(L, search_embedded);
+    lua_rawseti(L, -2, n >= 1 ? 2 : 1);
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* --- the core module ------------------------------------------------------------------------- */
+
+/* core.methods(class name) -> the method table that Lua files add to. */
+static int core_methods(lua_State *L)
+{
+  static qnl_class_t *const classes[] = {&qnl_class_stream,   &qnl_class_socket, &qnl_class_file,
+                                         &qnl_class_listener, &qnl_class_buffer, &qnl_class_task,
+                                         &qnl_class_signal,   &qnl_class_nursery};
+  const char *name = luaL_checkstring(L, 1);
+  for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+    if (strcmp(classes[i]->name + 3, name) == 0) {
+      qnl_push_methods(L, classes[i]);
+      return 1;
+    }
+  }
+  return luaL_argerror(L, 1, "unknown class");
+}
+
+/* core.stash: a message handler that remembers the traceback of an error for whoever reports it. */
+static int core_stash(lua_State *L) { return qnl_message_handler(L); }
+
+/* core.run(f, ...): qn.run without a task: runs the loop until f is done. */
+static int core_run(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  if (G->running != NULL || L != G->L) {
+    return luaL_error(L, "qn.run cannot be called from inside a task: call the function itself");
+  }
+  qnl_task_t *t = qnl_spawn(L, G, &G->root, lua_gettop(L) - 1);
+  t->claimed = true;
+  qnl_run_until(G, t);
+  if (!qnl_task_ended(t)) { /* qn.exit, or a deadlock that was caught */
+    qnl_shutdown(G, 5000);
+    if (G->exiting) {
+      int status = G->exit_status;
+      lua_close(G->L);
+      exit(status);
+    }
+    return luaL_error(L, "qn.run: every task waits and nothing can wake one");
+  }
+  int n = qnl_push_outcome(L, t);
+  if (!lua_toboolean(L, -n)) {
+    return lua_error(L);
+  }
+  return n - 1;
+}
+
+static int open_core(lua_State *L)
+{
+  static const qnl_method_t functions[] = {{"methods", core_methods, 0},
+                                           {"stash", core_stash, 0},
+                                           {"run", core_run, 0},
+                                           {"embedded", core_embedded, 0},
+                                           {NULL, NULL, 0}};
+  qnl_state_t *G = qnl_state_of(L);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_core) == LUA_TTABLE) {
+    return 1;
+  }
+  lua_pop(L, 1);
+  lua_newtable(L);
+  qnl_open_error(L, G);
+  qnl_open_sched(L, G);
+  qnl_open_scope(L, G);
+  qnl_open_nursery(L, G);
+  qnl_open_coroutine(L, G);
+  qnl_open_park(L, G);
+  qnl_open_loop(L, G);
+  qnl_open_stream(L, G);
+  qnl_open_bulk(L, G);
+  qnl_open_socket(L, G);
+  qnl_open_listen(L, G);
+  qnl_open_buffer(L, G);
+  qnl_open_file(L, G);
+  qnl_open_signal(L, G);
+  qnl_open_events(L, G);
+  qnl_setfuncs(L, G, functions);
+  lua_pushliteral(L, QN_VERSION);
+  lua_setfield(L, -2, "version");
+  make_blocker(L, G);
+  add_searcher(L);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_core);
+  return 1;
+}
+
+int luaopen_qn_core(lua_State *L)
+{
+  if (qnl_state_of(L) == NULL) {
+    qn_loop_t *loop = qn_loop_new(NULL);
+    if (loop == NULL || qnl_state_new(L, loop, true) == NULL) {
+      return luaL_error(L, "out of memory");
+    }
+  }
+  return open_core(L);
+}
+
+/* `require "qn"` of a stock interpreter that finds qn.so: the Lua module from the embedded sources. */
+int luaopen_qn(lua_State *L)
+{
+  luaL_requiref(L, "qn.core", luaopen_qn_core, 0);
+  lua_pushcfunction(L, search_embedded);
+  lua_pushliteral(L, "qn");
+  lua_call(L, 1, 1); /* the chunk */
+  lua_pushliteral(L, "qn");
+  lua_call(L, 1, 1);
+  return 1;
+}

@@ -1,0 +1,344 @@
+/* nursery.c: who owns which task, what a child's end means to its owner.
+ *
+ * Each task has an implicit nursery (failures nobody joins are reported), the state has a root one for
+ * detached tasks, qn.group opens explicit ones (the first failure cancels the siblings and the body).
+ * An explicit nursery is also a scope of the coroutine that opened it. Invariant: a live task is in the
+ * children list of exactly one nursery, or its nursery pointer is NULL.
+ */
+#include "sched.h"
+
+#include <string.h>
+
+#define TASK_OF(node, member) ((qnl_task_t *)(void *)((char *)(node)-offsetof(qnl_task_t, member)))
+#define NURSERY_OF(s) ((qnl_nursery_t *)(void *)((char *)(s)-offsetof(qnl_nursery_t, scope)))
+
+static void list_init(qn_list_t *l) { l->next = l->prev = l; }
+
+static void list_append(qn_list_t *head, qn_list_t *node)
+{
+  node->prev = head->prev;
+  node->next = head;
+  head->prev->next = node;
+  head->prev = node;
+}
+
+static void list_remove(qn_list_t *node)
+{
+  if (node->next != NULL) {
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    node->next = node->prev = NULL;
+  }
+}
+
+void qnl_nursery_init(qnl_nursery_t *n, qnl_task_t *owner)
+{
+  memset(n, 0, sizeof *n);
+  n->owner = owner;
+  n->scope.at = QNL_NEVER;
+  list_init(&n->children);
+  list_init(&n->failed);
+}
+
+qnl_nursery_t *qnl_innermost_nursery(qnl_state_t *G)
+{
+  for (qnl_co_t *co = G->running; co != NULL; co = co->parent) {
+    for (qnl_scope_t *s = co->scopes; s != NULL; s = s->outer) {
+      if (s->kind == QNL_SCOPE_NURSERY) {
+        return NURSERY_OF(s);
+      }
+    }
+  }
+  qnl_task_t *t = qnl_running_task(G);
+  return t != NULL ? &t->own : &G->root;
+}
+
+/* --- failures that nobody has looked at ------------------------------------------------------ */
+
+void qnl_claim(qnl_task_t *t)
+{
+  t->claimed = true;
+  if (qnl_task_ended(t)) {
+    list_remove(&t->sibling);
+  }
+}
+
+/* Queues {error, task} for qn.on_unhandled. The task userdata is on top of L's stack and stays. */
+static void queue_unhandled(lua_State *L, qnl_task_t *t)
+{
+  qnl_claim(t);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_unhandled);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+  lua_pop(L, 1);
+  qn_ready_queue(t->G->loop, &t->G->unhandled_ready);
+}
+
+/* The weak table of failed tasks that are still reachable by their handles. */
+static void remember_handle(lua_State *L, qnl_task_t *t)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_anchors);
+  lua_pushvalue(L, -2);
+  lua_rawsetp(L, -2, t);
+  lua_pop(L, 1);
+}
+
+/* The owner has ended, or the handle was collected: now it is certain that nobody will join. */
+void qnl_report_failed(qnl_state_t *G, qn_list_t *failed)
+{
+  lua_State *L = G->L;
+  while (failed->next != failed) {
+    qnl_task_t *t = TASK_OF(failed->next, sibling);
+    list_remove(&t->sibling);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_anchors);
+    if (lua_rawgetp(L, -1, t) == LUA_TUSERDATA) {
+      queue_unhandled(L, t);
+    }
+    lua_pop(L, 2);
+  }
+}
+
+static void start_next(qnl_nursery_t *n)
+{
+  for (qn_list_t *node = n->children.next; node != &n->children; node = node->next) {
+    if (n->limit != 0 && n->n_running >= n->limit) {
+      return;
+    }
+    qnl_task_t *t = TASK_OF(node, sibling);
+    if (t->status == QNL_TASK_NEW) {
+      n->n_running++;
+      qnl_task_schedule(t);
+    }
+  }
+}
+
+/* The child's userdata is on top of L's stack. */
+void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child)
+{
+  qnl_state_t *G = child->G;
+  bool failed = child->status == QNL_TASK_FAILED;
+  list_remove(&child->sibling);
+  child->nursery = NULL;
+  if (child->own.failed.next != &child->own.failed) {
+    qnl_report_failed(G, &child->own.failed);
+  }
+  if (n == NULL) { /* its nursery was torn down */
+    return;
+  }
+  n->n_children--;
+  n->n_running--;
+  if (failed) {
+    if (n->is_explicit) {
+      list_append(&n->failed, &child->sibling);
+      remember_handle(L, child);
+      lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_tasks); /* anchored until the group has looked */
+      lua_pushvalue(L, -2);
+      lua_rawsetp(L, -2, child);
+      lua_pop(L, 1);
+      if (n->policy == QNL_CANCEL_SIBLINGS) {
+        qnl_nursery_cancel(L, n, 0);
+      }
+    } else if (child->detached) {
+      queue_unhandled(L, child);
+    } else if (!child->claimed) {
+      list_append(&n->failed, &child->sibling);
+      remember_handle(L, child);
+      qn_ready_queue(G->loop, &G->collect_ready);
+    }
+  }
+  if (n->limit != 0) {
+    start_next(n);
+  }
+  if (n->n_children == 0 && n->draining && n->owner != NULL) {
+    n->draining = false;
+    qn_op_settle(&n->owner->op, 0);
+  }
+}
+
+void qnl_nursery_cancel(lua_State *L, qnl_nursery_t *n, int reason_idx)
+{
+  if (n->is_explicit && n->scope.at == QNL_NEVER) {
+    n->scope.at = qn_loop_fresh(n->scope.G->loop);
+    qnl_push_cancelled(L, reason_idx);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_traces);
+    lua_insert(L, -2);
+    lua_rawsetp(L, -2, &n->scope);
+    lua_pop(L, 1);
+    if (n->owner != NULL) {
+      qnl_reconsider(n->owner);
+    }
+  }
+  for (qn_list_t *node = n->children.next, *next; node != &n->children; node = next) {
+    next = node->next;
+    qnl_task_cancel(L, TASK_OF(node, sibling), reason_idx);
+  }
+}
+
+/* --- explicit nurseries for Lua -------------------------------------------------------------- */
+
+static qnl_nursery_t *check(lua_State *L) { return qnl_check(L, 1, &qnl_class_nursery); }
+
+/* core.nursery(limit, collect) -> nursery: opens one in the running coroutine. */
+static int core_nursery(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  lua_Integer limit = luaL_optinteger(L, 1, 0);
+  qnl_co_t *co = G->running;
+  if (co == NULL || co->L != L || co->task == NULL) {
+    return qnl_throw(L, QN_KIND_INVALID, "NO_TASK", "a group can only be opened inside a task (see qn.run)");
+  }
+  struct {
+    qnl_box_t box;
+    qnl_nursery_t n;
+  } *ud = lua_newuserdatauv(L, sizeof *ud, 0);
+  qnl_nursery_t *n = &ud->n;
+  qnl_nursery_init(n, co->task);
+  ud->box = (qnl_box_t){&qnl_class_nursery, n};
+  n->scope.G = G;
+  n->is_explicit = true;
+  n->limit = (uint32_t)limit;
+  n->policy = lua_toboolean(L, 2) ? QNL_COLLECT : QNL_CANCEL_SIBLINGS;
+  qnl_set_metatable(L, &qnl_class_nursery);
+  qnl_scope_enter(&n->scope, co, QNL_SCOPE_NURSERY);
+  return 1;
+}
+
+static int nursery_spawn(lua_State *L)
+{
+  qnl_nursery_t *n = check(L);
+  luaL_checkany(L, 2);
+  if (n->scope.co == NULL) {
+    return luaL_error(L, "the group has ended: it takes no more tasks");
+  }
+  qnl_spawn(L, qnl_G(L), n, lua_gettop(L) - 2);
+  return 1;
+}
+
+static void stop_draining(qn_op_t *op)
+{
+  qnl_task_t *t = (qnl_task_t *)(void *)((char *)op - offsetof(qnl_task_t, op));
+  ((qnl_nursery_t *)t->wait.obj)->draining = false;
+}
+
+static int push_nothing(lua_State *L, qnl_task_t *t, int64_t result)
+{
+  (void)L, (void)t, (void)result;
+  return 0;
+}
+
+/* Magic 0: an ordinary wait for all children. Magic 1: waits whatever happens (they were cancelled). */
+static int nursery_wait(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  qnl_nursery_t *n = check(L);
+  bool deaf = qnl_magic(L) == 1;
+  if (n->n_children == 0) {
+    return 0;
+  }
+  if (G->running == NULL || G->running->L != L || n->owner != G->running->task) {
+    return luaL_error(L, "only the task that opened a group can wait for it");
+  }
+  qnl_task_t *t = n->owner;
+  if (!deaf) {
+    qnl_enter(L, G, "group");
+  }
+  t->wait = (qnl_wait_t){.op = "group", .at = QNL_NEVER, .obj = n, .deaf = deaf};
+  n->draining = true;
+  qn_op_begin(&t->op, n, stop_draining);
+  return qnl_wait(L, t, push_nothing);
+}
+
+static int nursery_cancel(lua_State *L)
+{
+  qnl_nursery_cancel(L, check(L), lua_isnoneornil(L, 2) ? 0 : 2);
+  return 0;
+}
+
+static void forget_value(lua_State *L, const void *table, const void *key)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, table);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+}
+
+/* Leaves the scope; returns the list of errors of failed children, in order. */
+static int nursery_leave(lua_State *L)
+{
+  qnl_nursery_t *n = check(L);
+  qnl_scope_leave(&n->scope);
+  forget_value(L, &qnl_key_traces, &n->scope);
+  lua_newtable(L);
+  for (lua_Integer i = 1; n->failed.next != &n->failed; i++) {
+    qnl_task_t *t = TASK_OF(n->failed.next, sibling);
+    qnl_claim(t);
+    lua_pushvalue(t->co.L, -1);
+    lua_xmove(t->co.L, L, 1);
+    lua_rawseti(L, -2, i);
+    forget_value(L, &qnl_key_tasks, t);
+  }
+  return 1;
+}
+
+/* Whether `e` is what this nursery has thrown into its body. */
+static int nursery_owns(lua_State *L)
+{
+  qnl_nursery_t *n = check(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_traces);
+  lua_rawgetp(L, -1, &n->scope);
+  lua_pushboolean(L, !lua_isnil(L, -1) && lua_rawequal(L, -1, 2));
+  return 1;
+}
+
+static int nursery_count(lua_State *L)
+{
+  lua_pushinteger(L, check(L)->n_children);
+  return 1;
+}
+
+/* The coroutine was closed from outside: cut the ties, the children end on their own. */
+static void abandon(qnl_nursery_t *n)
+{
+  qnl_scope_leave(&n->scope);
+  while (n->children.next != &n->children) {
+    qnl_task_t *t = TASK_OF(n->children.next, sibling);
+    list_remove(&t->sibling);
+    t->nursery = NULL;
+  }
+  while (n->failed.next != &n->failed) {
+    list_remove(n->failed.next);
+  }
+  n->n_children = n->n_running = 0;
+}
+
+static void nursery_collect(qnl_state_t *G, void *obj)
+{
+  (void)G;
+  abandon(obj);
+}
+
+static void nursery_class_close(qnl_state_t *G, lua_State *L, void *obj)
+{
+  qnl_nursery_t *n = obj;
+  (void)G;
+  if (n->n_children != 0) {
+    qnl_nursery_cancel(L, n, 0);
+  }
+  qnl_scope_leave(&n->scope);
+}
+
+static const qnl_method_t nursery_methods[] = {
+    {"spawn", nursery_spawn, 0},   {"wait", nursery_wait, 0},   {"drain", nursery_wait, 1},
+    {"cancel", nursery_cancel, 0}, {"leave", nursery_leave, 0}, {"owns", nursery_owns, 0},
+    {"count", nursery_count, 0},   {NULL, NULL, 0}};
+qnl_class_t qnl_class_nursery = {.name = "qn.Nursery",
+                                 .methods = nursery_methods,
+                                 .collect = nursery_collect,
+                                 .close = nursery_class_close};
+
+void qnl_open_nursery(lua_State *L, qnl_state_t *G)
+{
+  static const qnl_method_t functions[] = {{"nursery", core_nursery, 0}, {NULL, NULL, 0}};
+  qnl_class_register(L, G, &qnl_class_nursery);
+  qnl_setfuncs(L, G, functions);
+}

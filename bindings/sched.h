@@ -1,0 +1,172 @@
+/* sched.h: tasks, coroutines, scopes and nurseries: the structs behind section 3 of the API.
+ *
+ * Private to sched.c, await.c, scope.c, nursery.c, coroutine.c, park.c and embed.c. A task is one line
+ * of execution; it may run through several nested coroutines, but waits for one thing at a time, so it
+ * has one operation. A wake-up names the task and its wait number (`seq`), never a coroutine.
+ */
+#ifndef QNL_SCHED_H
+#define QNL_SCHED_H
+
+#include "qnl.h"
+
+typedef struct qnl_co qnl_co_t;
+typedef struct qnl_scope qnl_scope_t;
+typedef struct qnl_nursery qnl_nursery_t;
+
+typedef enum qnl_scope_kind { QNL_SCOPE_DEADLINE, QNL_SCOPE_SHIELD, QNL_SCOPE_NURSERY } qnl_scope_kind_t;
+
+/* Opened by a coroutine, innermost first; covers what that coroutine does beneath. */
+struct qnl_scope {
+  qnl_box_t box; /* deadline and shield scopes are userdata; a nursery embeds one */
+  qnl_state_t *G;
+  qnl_co_t *co;                /* NULL = closed */
+  qnl_scope_t *outer, *inner;
+  uint64_t at;                 /* DEADLINE: when; SHIELD: when it was entered; NURSERY: cancelled when */
+  uint64_t grace;              /* SHIELD */
+  uint8_t kind;
+};
+
+/* What the scheduler knows of one coroutine. */
+struct qnl_co {
+  lua_State *L;
+  qnl_task_t *task;    /* NULL: not reached from a task by our resume */
+  qnl_co_t *parent;    /* who resumed it, while it runs or waits */
+  qnl_scope_t *scopes; /* innermost */
+  bool in_wait;        /* suspended because something beneath waits for I/O */
+};
+
+typedef enum qnl_status {
+  QNL_TASK_NEW,     /* held back by its nursery's limit, or not yet queued */
+  QNL_TASK_READY,   /* in the ready list */
+  QNL_TASK_RUNNING, /* it, or a coroutine inside it, runs */
+  QNL_TASK_WAITING, /* suspended on its operation */
+  QNL_TASK_DRAINING,/* its function has returned, its children have not */
+  QNL_TASK_DONE,
+  QNL_TASK_FAILED,
+  QNL_TASK_CANCELLED
+} qnl_status_t;
+
+typedef enum qnl_policy { QNL_REPORT, QNL_CANCEL_SIBLINGS, QNL_COLLECT } qnl_policy_t;
+
+struct qnl_nursery {
+  qnl_scope_t scope;     /* explicit ones only (scope.co set while open) */
+  qnl_task_t *owner;     /* NULL for the root */
+  qn_list_t children;    /* every task that has not ended */
+  qn_list_t failed;      /* ended with an error that nobody has looked at */
+  uint32_t n_children, n_running, limit; /* limit 0 = none */
+  uint8_t policy;
+  bool is_explicit, draining;
+};
+
+struct qnl_task {
+  qnl_box_t box;
+  qnl_state_t *G;
+  qnl_co_t co;
+  qn_op_t op;
+  qnl_wait_t wait;
+  qnl_co_t *wait_co;      /* the innermost coroutine of the current wait */
+  uint64_t seq;           /* number of the current or last wait */
+  uint64_t id;
+  uint64_t cancel_at;     /* UINT64_MAX = not cancelled */
+  qn_list_t all;          /* in the state's list of live tasks */
+  qn_list_t sibling;      /* in nursery->children, then nursery->failed */
+  qn_list_t joiners;      /* ops of tasks that wait for this one */
+  qnl_nursery_t *nursery; /* where it was born; NULL once that is gone */
+  qnl_nursery_t own;      /* implicit nursery of its children */
+  int nargs;
+  int site_line;
+  char site[44];
+  uint8_t status;
+  bool detached, claimed, started, blocking, woken, failed_body, cancelled_body, is_handler;
+  uint32_t n_scopes;      /* open ones of all its coroutines: waits must look when there are any */
+};
+
+struct qnl_state {
+  qn_loop_t *loop;
+  lua_State *L;           /* main thread */
+  qnl_co_t *running;      /* the coroutine that runs now */
+  qnl_task_t *main_task;  /* task 0 */
+  qnl_task_t *blocker;    /* stands for the main thread when it waits without being a task */
+  qnl_nursery_t root;     /* detached tasks, task 0, handlers */
+  qn_list_t tasks;
+  uint64_t next_id;
+  int64_t n_tasks, n_spawned, n_leaked, n_switches;
+  unsigned budget;        /* ready results left before the running task must step back */
+  int exit_status;
+  bool exiting, stopping, closing; /* qn.exit was called; tasks are being cancelled; lua_close runs */
+  bool had_unhandled, own_loop, interrupted;
+  qn_timer_t grace_timer;
+  qn_list_t streams;        /* closing streams that may still hold bytes are found here (b_stream.c) */
+  qn_ready_t collect_ready; /* collects so that dropped failed tasks are reported */
+  qn_timer_t collect_timer;
+  uint64_t collect_after;
+  qn_ready_t unhandled_ready;
+  qn_list_t emitters;     /* objects with queued events (events.c) */
+  qn_ready_t emit_ready;
+};
+
+#define QNL_BUDGET 64
+
+/* Registry tables, keyed by the address of these. */
+extern const char qnl_key_state, qnl_key_tasks, qnl_key_coroutines, qnl_key_unhandled, qnl_key_traces,
+    qnl_key_anchors;
+
+/* sched.c */
+qnl_task_t *qnl_running_task(const qnl_state_t *G);
+/* Function and nargs arguments are on top of L's stack (popped); pushes the task. */
+qnl_task_t *qnl_spawn(lua_State *L, qnl_state_t *G, qnl_nursery_t *n, int nargs);
+void qnl_task_schedule(qnl_task_t *t);
+void qnl_task_cancel(lua_State *L, qnl_task_t *t, int reason_idx); /* reason_idx 0 = none */
+/* The same with the very value that its waits raise. */
+void qnl_task_stop(lua_State *L, qnl_task_t *t, int value_idx);
+bool qnl_task_ended(const qnl_task_t *t);
+void qnl_task_anchor(lua_State *L, qnl_task_t *t, int idx);
+void qnl_push_task(lua_State *L, qnl_task_t *t); /* a live one */
+/* Pushes results (after true) or false and the error; the number pushed. */
+int qnl_push_outcome(lua_State *L, qnl_task_t *t);
+void qnl_claim(qnl_task_t *t); /* somebody has looked at the failure */
+void qnl_report_failed(qnl_state_t *G, qn_list_t *failed);
+int qnl_message_handler(lua_State *L);
+void qnl_close_thread(lua_State *co, lua_State *from);
+
+/* await.c */
+/* Recomputes the deadline and cancellation of a waiting task after something around it has changed. */
+void qnl_reconsider(qnl_task_t *t);
+void qnl_resume(qnl_task_t *t); /* the one place that calls lua_resume on a task */
+/* Is somebody asking this task to stop right now? Raises what must be raised. */
+void qnl_check_stop(lua_State *L, qnl_task_t *t);
+void qnl_wake_op(qn_op_t *op); /* the `done` of every task's operation */
+
+/* scope.c */
+/* When must what runs on `co` of `t` stop, and why? *cause NULL = the task's own cancellation. */
+uint64_t qnl_limit(qnl_task_t *t, qnl_co_t *co, qnl_scope_t **cause);
+void qnl_scope_enter(qnl_scope_t *s, qnl_co_t *co, qnl_scope_kind_t kind);
+void qnl_scope_leave(qnl_scope_t *s);
+/* Raises what `cause` stands for. */
+int qnl_raise_cause(lua_State *L, qnl_task_t *t, qnl_scope_t *cause);
+void qnl_co_forget_scopes(qnl_co_t *co);
+
+/* nursery.c */
+void qnl_nursery_init(qnl_nursery_t *n, qnl_task_t *owner);
+void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child);
+void qnl_nursery_cancel(lua_State *L, qnl_nursery_t *n, int reason_idx);
+/* The innermost open nursery of the running coroutine, or its task's own, or the root. */
+qnl_nursery_t *qnl_innermost_nursery(qnl_state_t *G);
+
+/* coroutine.c */
+qnl_co_t *qnl_co_of(lua_State *L, lua_State *co, bool create);
+
+/* run.c */
+/* Turns the loop until `t` has ended, qn.exit was called, or nothing can happen any more (then `t` and
+ * what is beneath it get a deadlock error and have one more chance). */
+void qnl_run_until(qnl_state_t *G, qnl_task_t *t);
+/* Cancels every task, gives them `grace_ms`, then closes what is left from outside. */
+void qnl_shutdown(qnl_state_t *G, uint64_t grace_ms);
+
+/* b_stream.c */
+int64_t qnl_closing_streams(qnl_state_t *G);
+
+/* init.c */
+qnl_state_t *qnl_state_new(lua_State *L, qn_loop_t *loop, bool own_loop);
+
+#endif

@@ -1,0 +1,229 @@
+---Events of handles: on, once, off, wait.
+---
+---C takes notes of what happened and hands them to `dispatch` from the loop. Handlers run as tasks, one
+---at a time and in order per object; they may wait. The error of a handler goes to `qn.on_unhandled` and
+---does not stop the events behind it.
+
+local core = require "qn.core"
+
+local M = {}
+
+-- object -> {handlers = {name -> list of {f, once}}, waiters = {name -> list}, queue, head, tail}
+local states = setmetatable({}, { __mode = "k" })
+
+-- Which states make a wait for an event return at once: the event has happened already.
+local reached = {
+  connected = { connected = true },
+  disconnected = { unconnected = true },
+}
+
+local function names_of(state)
+  local names, seen = {}, {}
+  for _, source in ipairs { state.handlers, state.waiters } do
+    for name, list in pairs(source) do
+      if #list > 0 and not seen[name] then
+        seen[name] = true
+        names[#names + 1] = name
+      end
+    end
+  end
+  return names
+end
+
+local function observe(object, state)
+  local names = names_of(state)
+  table.sort(names)
+  local key = table.concat(names, " ")
+  if key ~= state.observed then
+    state.observed = key
+    core.observe(object, names)
+  end
+end
+
+local function state_of(object)
+  local state = states[object]
+  if not state then
+    state = { handlers = {}, waiters = {}, queue = {}, head = 1, tail = 0, observed = "" }
+    states[object] = state
+  end
+  return state
+end
+
+local function call_handler(f, ...)
+  f(...)
+end
+
+-- One task per object drains its queue, so handlers of one object never overlap.
+local function pump(object, state)
+  while state.head <= state.tail do
+    local item = state.queue[state.head]
+    state.queue[state.head] = nil
+    state.head = state.head + 1
+    local list = state.handlers[item.name]
+    if list then
+      for _, entry in ipairs(table.move(list, 1, #list, 1, {})) do
+        if entry.active then
+          if entry.once then
+            M.remove(object, state, item.name, entry)
+          end
+          local ok = pcall(call_handler, entry.f, table.unpack(item, 1, item.n))
+          if not ok then -- run it again? no: report it as the failure of a task of its own
+            state.failed = true
+          end
+        end
+      end
+    end
+  end
+  state.pumping = false
+end
+
+function M.remove(object, state, name, entry)
+  local list = state.handlers[name]
+  entry.active = false
+  for i, e in ipairs(list) do
+    if e == entry then
+      table.remove(list, i)
+      break
+    end
+  end
+  observe(object, state)
+end
+
+-- Called by C, on the loop, for each event.
+local function dispatch(object, name, value)
+  local state = states[object]
+  if not state then
+    return
+  end
+  local waiters = state.waiters[name]
+  if waiters then
+    state.waiters[name] = nil
+    for _, w in ipairs(waiters) do
+      w.value = value
+      core.unpark(w.task, w.number, 1)
+    end
+    observe(object, state)
+  end
+  local list = state.handlers[name]
+  if list and #list > 0 then
+    state.tail = state.tail + 1
+    state.queue[state.tail] = { name = name, n = value ~= nil and 1 or 0, value }
+    if not state.pumping then
+      state.pumping = true
+      core.detach(pump, object, state):name("events of " .. tostring(object))
+    end
+  end
+end
+core.set_dispatcher(dispatch)
+
+local function add(object, name, f, once, level)
+  core.check_event(object, name)
+  if type(f) ~= "function" then
+    error(("bad argument #2 to '%s' (function expected, got %s)"):format(once and "once" or "on", type(f)), level + 1)
+  end
+  local state = state_of(object)
+  local list = state.handlers[name]
+  if not list then
+    list = {}
+    state.handlers[name] = list
+  end
+  list[#list + 1] = { f = f, once = once, active = true }
+  observe(object, state)
+  return object
+end
+
+---Calls `f` (as a task, from the loop) at each event of this name. An object with listeners stays alive
+---until it is closed or the listeners are removed.
+---@param name string
+---@param f function
+---@return any self
+local function on(self, name, f)
+  return add(self, name, f, false, 2)
+end
+
+---Like `on`, for the next event only.
+---@param name string
+---@param f function
+---@return any self
+local function once(self, name, f)
+  return add(self, name, f, true, 2)
+end
+
+---Removes one listener, or all of an event, or all.
+---@param name? string
+---@param f? function
+---@return any self
+local function off(self, name, f)
+  local state = states[self]
+  if name ~= nil then
+    core.check_event(self, name)
+  end
+  if state then
+    for event, list in pairs(state.handlers) do
+      if name == nil or event == name then
+        for i = #list, 1, -1 do
+          if f == nil or list[i].f == f then
+            list[i].active = false
+            table.remove(list, i)
+          end
+        end
+      end
+    end
+    observe(self, state)
+  end
+  return self
+end
+
+---Waits for the next event of this name; `connected` and `disconnected` are there at once when the
+---object is in that state already.
+---@async
+---@param name string
+---@param timeout? number|false seconds
+---@return any value the event's value, or true when it has none; nil and the error when it timed out
+---@return qn.Error? err
+local function wait(self, name, timeout)
+  core.check_event(self, name)
+  local now = reached[name]
+  if now and now[self:state()] then
+    return true
+  end
+  local task, number = core.ticket("event")
+  local state = state_of(self)
+  local list = state.waiters[name]
+  if not list then
+    list = {}
+    state.waiters[name] = list
+  end
+  local waiter <close> = setmetatable({ task = task, number = number }, { __close = function(w)
+    local mine = state.waiters[name]
+    for i, other in ipairs(mine or {}) do
+      if other == w then
+        table.remove(mine, i)
+        if #mine == 0 then
+          state.waiters[name] = nil
+        end
+        observe(self, state)
+        break
+      end
+    end
+  end })
+  list[#list + 1] = waiter
+  observe(self, state)
+  local code, err = core.park(timeout)
+  if not code then
+    return nil, err
+  end
+  if waiter.value == nil then
+    return true
+  end
+  return waiter.value
+end
+
+---Adds the event methods to a class of the core.
+---@param class string
+function M.extend(class)
+  local methods = core.methods(class)
+  methods.on, methods.once, methods.off, methods.wait = on, once, off, wait
+end
+
+return M

@@ -1,0 +1,116 @@
+---The Lua half of streams: iterators, text and data streams, join, and events.
+
+local core = require "qn.core"
+
+local M = {}
+
+---@class qn.Stream
+local Stream = core.methods("Stream")
+
+---Lines until the end of the stream; errors are thrown (`for` cannot carry them).
+---@async
+---@param fmt? string|integer format as in `read` (default "l")
+---@param opts? table options as in `read`
+---@return fun(): any
+function Stream:lines(fmt, opts)
+  fmt = fmt or "l"
+  local read = self.read
+  return function()
+    local value, err = read(self, fmt, opts)
+    if err ~= nil then
+      error(err, 0)
+    end
+    return value
+  end
+end
+
+---Pieces as they arrive, until the end of the stream; errors are thrown.
+---@async
+---@param max? integer largest piece in bytes
+---@return fun(): string?
+function Stream:chunks(max)
+  local recv = self.recv
+  return function()
+    local value, err = recv(self, max)
+    if err ~= nil then
+      error(err, 0)
+    end
+    return value
+  end
+end
+
+---A text stream (QTextStream) over this stream.
+---@param opts? table see `qn.TextStream`
+---@return qn.TextStream
+function Stream:text_stream(opts)
+  return require "qn.stream.text".new(self, opts)
+end
+
+---A data stream (QDataStream) over this stream.
+---@param opts? table see `qn.DataStream`
+---@return qn.DataStream
+function Stream:data_stream(opts)
+  return require "qn.stream.data".new(self, opts)
+end
+
+---A text stream over a stream, a string, or memory (nil).
+function M.text_stream(source, opts)
+  return require "qn.stream.text".new(source, opts)
+end
+
+---A data stream over a stream, a string, or memory (nil).
+function M.data_stream(source, opts)
+  return require "qn.stream.data".new(source, opts)
+end
+
+local options -- loaded on first use
+
+local join_options = { finish = { type = "boolean" }, timeout = { type = "seconds" } }
+
+---Copies both ways, in C, until both directions have ended. A direction that ends shuts the writing
+---side of the other stream down (unless `finish = false`); a direction that fails ends the join.
+---@async
+---@param a qn.Stream
+---@param b qn.Stream
+---@param opts? {finish?: boolean, timeout?: number|false}
+---@return integer? up bytes from a to b, nil after a failure
+---@return integer down bytes from b to a
+---@return qn.Error? err
+function M.join(a, b, opts)
+  options = options or require "qn.options"
+  opts = options.check(opts, join_options, "join")
+  local group = require "qn.group".group
+  local moved = { 0, 0 }
+  local failed
+  local copy_options = { finish = opts.finish }
+  local _, err = group({ timeout = opts.timeout }, function(g)
+    local function one(i, src, dst)
+      local n, e = core.copy(src, dst, copy_options)
+      moved[i] = n or e.partial or 0
+      if e and not failed then
+        failed = e
+        g:cancel("the other direction has failed")
+      end
+    end
+    g:spawn(one, 1, a, b)
+    g:spawn(one, 2, b, a)
+  end)
+  err = failed or err
+  if err then
+    return nil, moved[2], err
+  end
+  return moved[1], moved[2]
+end
+
+-- Handles get their event methods here, and derived classes inherit what was added after their making.
+require "qn.events".extend("Stream")
+for _, derived in ipairs { "Socket", "File" } do
+  local methods = core.methods(derived)
+  for name, f in pairs(Stream) do
+    if methods[name] == nil then
+      methods[name] = f
+    end
+  end
+end
+
+return M

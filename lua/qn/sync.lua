@@ -1,0 +1,280 @@
+---Mutex, semaphore, event, condition: what tasks wait for among each other.
+---
+---Hand-over is direct: who releases gives the lock to the first waiter that is still there, so nobody can
+---slip in between and no wake-up is lost when a waiter was cancelled in the same moment.
+
+local core = require "qn.core"
+
+local M = {}
+
+local ticket, park, unpark, is_parked = core.ticket, core.park, core.unpark, core.is_parked
+
+-- Waiters in order; those that are gone are skipped.
+local function add_waiter(list, task, number)
+  if #list > 32 and #list > 2 * (list.swept or 0) then
+    local live = {}
+    for _, w in ipairs(list) do
+      if is_parked(w[1], w[2]) then
+        live[#live + 1] = w
+      end
+    end
+    for i = 1, #list do
+      list[i] = live[i]
+    end
+    list.swept = #live
+  end
+  list[#list + 1] = { task, number }
+end
+
+local function wake_first(list, code)
+  while list[1] do
+    local w = table.remove(list, 1)
+    if unpark(w[1], w[2], code or 1) then
+      return true
+    end
+  end
+  return false
+end
+
+local function wake_all(list)
+  local waiting = table.move(list, 1, #list, 1, {})
+  for i = 1, #list do
+    list[i] = nil
+  end
+  for _, w in ipairs(waiting) do
+    unpark(w[1], w[2], 1)
+  end
+end
+
+-- A guard releases once, by <close> or by hand.
+local Guard = {}
+Guard.__index = Guard
+Guard.__name = "qn.Guard"
+
+---Releases what the guard stands for; idempotent.
+function Guard:release()
+  local owner = self.owner
+  if owner then
+    self.owner = nil
+    owner:give_back()
+  end
+end
+Guard.__close = Guard.release
+Guard.unlock = Guard.release
+
+local function guard(owner)
+  return setmetatable({ owner = owner }, Guard)
+end
+
+---@class qn.Semaphore
+local Semaphore = {}
+Semaphore.__index = Semaphore
+Semaphore.__name = "qn.Semaphore"
+
+---@param n integer how many may hold it at a time
+---@return qn.Semaphore
+function M.semaphore(n)
+  if math.type(n) ~= "integer" or n < 0 then
+    error("bad argument #1 to 'semaphore' (an integer of at least 0 expected)", 2)
+  end
+  return setmetatable({ free = n, waiters = {} }, Semaphore)
+end
+
+-- Takes one unit: true, or nil and the timeout error.
+local function take(self, op, timeout)
+  local task, number = ticket(op)
+  if self.free > 0 then
+    self.free = self.free - 1
+    return true
+  end
+  add_waiter(self.waiters, task, number)
+  local code, err = park(timeout)
+  return code and true, err
+end
+
+---Takes one unit; waits while there is none. The guard gives it back at `<close>`.
+---@async
+---@param timeout? number|false
+---@return table? guard
+---@return qn.Error? err
+function Semaphore:acquire(timeout)
+  local ok, err = take(self, "acquire", timeout)
+  if not ok then
+    return nil, err
+  end
+  return guard(self)
+end
+
+---@return table|false guard
+function Semaphore:try_acquire()
+  if self.free == 0 then
+    return false
+  end
+  self.free = self.free - 1
+  return guard(self)
+end
+
+function Semaphore:give_back()
+  if not wake_first(self.waiters) then
+    self.free = self.free + 1
+  end
+end
+
+---Gives one unit back without a guard (also one that was never taken: the semaphore grows).
+function Semaphore:release()
+  self:give_back()
+end
+
+---@return integer
+function Semaphore:available()
+  return self.free
+end
+
+---@class qn.Mutex
+local Mutex = {}
+Mutex.__index = Mutex
+Mutex.__name = "qn.Mutex"
+
+---@return qn.Mutex
+function M.mutex()
+  return setmetatable({ free = 1, waiters = {} }, Mutex)
+end
+
+---Locks; waits while another holds it. Not recursive: locking twice in one task is an error.
+---@async
+---@param timeout? number|false
+---@return table? guard
+---@return qn.Error? err
+function Mutex:lock(timeout)
+  local me = core.current()
+  if self.holder and self.holder == me then
+    error("the task holds this mutex already", 2)
+  end
+  local ok, err = take(self, "lock", timeout)
+  if not ok then
+    return nil, err
+  end
+  self.holder = me
+  return guard(self)
+end
+
+---@return table|false guard
+function Mutex:try_lock()
+  if self.free == 0 then
+    return false
+  end
+  self.free = 0
+  self.holder = core.current()
+  return guard(self)
+end
+
+function Mutex:give_back()
+  self.holder = nil
+  if not wake_first(self.waiters) then
+    self.free = 1
+  end
+end
+
+---Unlocks without the guard.
+function Mutex:unlock()
+  if self.free == 1 then
+    error("the mutex is not locked", 2)
+  end
+  self:give_back()
+end
+
+---@return boolean
+function Mutex:is_locked()
+  return self.free == 0
+end
+
+---@class qn.Event
+local Event = {}
+Event.__index = Event
+Event.__name = "qn.Event"
+
+---@return qn.Event
+function M.event()
+  return setmetatable({ on = false, waiters = {} }, Event)
+end
+
+---Wakes all who wait; later waits return at once until `clear`.
+function Event:set()
+  self.on = true
+  wake_all(self.waiters)
+end
+
+function Event:clear()
+  self.on = false
+end
+
+---@return boolean
+function Event:is_set()
+  return self.on
+end
+
+---@async
+---@param timeout? number|false
+---@return boolean? ok
+---@return qn.Error? err kind `timeout`
+function Event:wait(timeout)
+  local task, number = ticket("event")
+  if self.on then
+    return true
+  end
+  add_waiter(self.waiters, task, number)
+  local code, err = park(timeout)
+  if code then
+    return true
+  end
+  return nil, err
+end
+
+---@class qn.Condition
+local Condition = {}
+Condition.__index = Condition
+Condition.__name = "qn.Condition"
+
+---@return qn.Condition
+function M.condition()
+  return setmetatable({ waiters = {} }, Condition)
+end
+
+---Unlocks the mutex, waits for a notification, locks the mutex again (also after a timeout, and before a
+---cancellation is thrown).
+---@async
+---@param mutex qn.Mutex locked by the caller
+---@param timeout? number|false
+---@return boolean? ok
+---@return qn.Error? err
+function Condition:wait(mutex, timeout)
+  if getmetatable(mutex) ~= Mutex or mutex.free == 1 then
+    error("bad argument #1 to 'wait' (a locked mutex expected)", 2)
+  end
+  local task, number = ticket("condition")
+  add_waiter(self.waiters, task, number)
+  mutex:give_back()
+  local relock <close> = setmetatable({}, { __close = function()
+    require "qn.task".shield({ grace = false }, function()
+      take(mutex, "lock")
+      mutex.holder = core.current()
+    end)
+  end })
+  local code, err = park(timeout)
+  if code then
+    return true
+  end
+  return nil, err
+end
+
+---Wakes one waiter; false when there is none.
+---@return boolean
+function Condition:notify()
+  return wake_first(self.waiters)
+end
+
+function Condition:notify_all()
+  wake_all(self.waiters)
+end
+
+return M
