@@ -96,6 +96,11 @@ TEST_UNUSED static const char *test_show(const void *data, size_t size)
   return out;
 }
 
+TEST_UNUSED static int test_true(const char *file, int line, const char *text, int got)
+{
+  return got || test_fail(file, line, "not true: %s", text);
+}
+
 TEST_UNUSED static int test_int(const char *file, int line, const char *text, intmax_t got,
                                 intmax_t want)
 {
@@ -137,7 +142,7 @@ TEST_UNUSED static int test_ptr(const char *file, int line, const char *text, co
   return got == want || test_fail(file, line, "%s is %p, want %p", text, got, want);
 }
 
-#define CHECK(cond) ((cond) ? 1 : test_fail(__FILE__, __LINE__, "not true: %s", #cond))
+#define CHECK(cond) test_true(__FILE__, __LINE__, #cond, (cond) ? 1 : 0)
 #define CHECK_INT(got, want) test_int(__FILE__, __LINE__, #got, (intmax_t)(got), (intmax_t)(want))
 #define CHECK_UINT(got, want) \
   test_uint(__FILE__, __LINE__, #got, (uintmax_t)(got), (uintmax_t)(want))
