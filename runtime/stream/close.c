@@ -144,10 +144,10 @@ void qn__teardown(qn_stream_t *s, bool abort)
     keep_addrs(s);
   }
   qn__note_progress(s);
-  s->over = true;
   s->closing = false;
   qn__stack_close(s, abort);
   emit_end(s);
+  s->over = true; /* CLOSED is the last event, also when the bottom filter is gone already */
   settle_starter(s, s->closed ? QN_E_CLOSED : s->error < 0 ? s->error : QN_E_NOT_CONNECTED);
   (void)qn__stall_check(s); /* stops it: nobody waits any more */
   note_closed(s);
@@ -243,7 +243,7 @@ static void close_unconnected(qn_stream_t *s)
 
 void qn__close_step(qn_stream_t *s)
 {
-  if (s->top == NULL || !s->closed) {
+  if (s->top == NULL || !s->closed || !s->established) {
     return;
   }
   if (!s->closing) { /* a close that had waited for the dial */

@@ -140,14 +140,14 @@ int qn__send_pre(qn_stream_t *s)
 
 /* --- handing over ----------------------------------------------------------------------------- */
 
-/* The next pieces of `w`, at most QN__PIECE bytes. */
-static int gather(const qn_writer_t *w, qn_slice_t *v, size_t *size)
+/* The next pieces of `w`, at most `most` bytes. */
+static int gather(const qn_writer_t *w, size_t most, qn_slice_t *v, size_t *size)
 {
   int used = 0;
   size_t off = w->off;
   *size = 0;
-  for (int i = w->i; i < w->n && used < MAX_PIECES && *size < QN__PIECE; i++, off = 0) {
-    size_t room = QN__PIECE - *size, n = w->v[i].size - off;
+  for (int i = w->i; i < w->n && used < MAX_PIECES && *size < most; i++, off = 0) {
+    size_t room = most - *size, n = w->v[i].size - off;
     if (n == 0) {
       continue;
     }
@@ -192,7 +192,7 @@ static int keep_pre(qn_stream_t *s, qn_writer_t *w)
   while (w->left != 0) {
     qn_slice_t v[MAX_PIECES];
     size_t size;
-    int n = gather(w, v, &size);
+    int n = gather(w, QN__PIECE, v, &size);
     for (int i = 0; i < n; i++) {
       (void)qn_buf_append(&x->pre, v[i].data, v[i].size); /* reserved */
     }
@@ -235,8 +235,11 @@ static int hand_over(qn_stream_t *s, qn_writer_t *w, bool force)
     int rc = force ? 0 : room_for(s, w);
     if (rc == 0) {
       qn_slice_t v[MAX_PIECES];
-      size_t size;
-      int n = gather(w, v, &size);
+      size_t size, most = QN__PIECE;
+      if (!force && s->mark != 0 && s->mark < most) {
+        most = s->mark; /* the queue never exceeds it */
+      }
+      int n = gather(w, most, v, &size);
       rc = qn__stream_put(s, v, n);
       if (rc == 0) {
         advance(w, size);
@@ -447,6 +450,10 @@ static void serve_writers(qn_stream_t *s, bool ready)
     (void)qn__finish_step(s);
   }
   for (qn_writer_t *w; (w = head_writer(s)) != NULL;) {
+    if (!ready && w->what == KIND_STEPS) {
+      qn_stream_wake(s, QN_WAKE_WRITE); /* steps run in the ready phase */
+      return;
+    }
     int64_t rc = serve(s, w);
     if (rc == QN_AGAIN) {
       return;
@@ -481,7 +488,9 @@ static void progress(qn_stream_t *s, bool ready)
   if (s->top == NULL) {
     return;
   }
-  serve_writers(s, ready);
+  if (ready || rc == 0) {
+    serve_writers(s, ready);
+  }
   if (s->write_hold != NULL && ready) {
     s->write_hold->wake(s->write_hold);
   } else if (s->write_hold != NULL && s->write_hold->waits && rc == 0) {

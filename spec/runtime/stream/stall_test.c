@@ -1,0 +1,147 @@
+/* stall.c: no progress ends what waits; progress goes on for ever; nobody waits, no timer. Time is
+ * short and real: tests wait for the outcome and check its order only. */
+#include "runtime/stream/rig.h"
+
+static int64_t timers(const wire_t *x) { return stats_of(x->loop).timers; }
+
+TEST(armed_only_while_somebody_waits)
+{
+  wire_t x;
+  writing_t w;
+  note_t flush;
+  qn_writer_t fw;
+  wire_open(&x);
+  x.k->accept = 0;
+  put_text(x.s, "abc");
+  settle_all(x.loop);
+  CHECK_INT(timers(&x), 0); /* a queue alone is nobody who waits */
+  note_init(&flush, x.loop);
+  REQUIRE_INT(qn_stream_flush(x.s, &flush.op, &fw), QN_AGAIN);
+  CHECK_INT(timers(&x), 1);
+  fake_room(x.k, 3);
+  settle_all(x.loop);
+  CHECK_INT(flush.done, 1);
+  CHECK_INT(timers(&x), 0);
+  qn_stream_set_write_mark(x.s, 1);
+  put_text(x.s, "a");
+  REQUIRE_INT(start_write(&w, x.s, "b", 1), QN_AGAIN);
+  CHECK_INT(timers(&x), 1);
+  qn_op_cancel(&w.note.op, QN_E_CANCELLED);
+  settle_all(x.loop);
+  CHECK_INT(timers(&x), 0);
+  REQUIRE_INT(qn_stream_finish(x.s, NULL, NULL), QN_AGAIN);
+  CHECK_INT(timers(&x), 1);
+  qn_stream_set_stall(x.s, 0);
+  CHECK_INT(timers(&x), 0);
+  wire_close(&x);
+}
+
+TEST(no_progress_fails_the_writing_side)
+{
+  wire_t x;
+  writing_t first, second;
+  reading_t r;
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_set_stall(x.s, 5);
+  qn_stream_set_write_mark(x.s, 2);
+  REQUIRE_INT(start_write(&first, x.s, "abcd", 4), QN_AGAIN);
+  REQUIRE_INT(start_write(&second, x.s, "ef", 2), QN_AGAIN);
+  TURN_UNTIL(x.loop, first.note.done && second.note.done);
+  CHECK_INT(first.note.result, QN_E_TIMEOUT);
+  CHECK_INT(second.note.result, QN_E_TIMEOUT);
+  CHECK_INT(put_text(x.s, "x"), QN_E_TIMEOUT);
+  CHECK_INT(qn_stream_state(x.s), QN_STATE_CONNECTED); /* reading goes on */
+  fake_arrive(x.k, "abc", 3);
+  CHECK_INT(read_now(&r, x.s, some(9)), 0);
+  CHECK_READ(r, "abc");
+  wire_close(&x);
+}
+
+typedef struct drip {
+  qn_timer_t timer;
+  fake_t *k;
+  int left;
+} drip_t;
+
+static void drop_falls(qn_timer_t *t)
+{
+  drip_t *d = (drip_t *)(void *)((char *)t - offsetof(drip_t, timer));
+  fake_room(d->k, 1);
+  if (--d->left > 0) {
+    qn_loop_t *loop = d->k->filter.stream->loop;
+    qn_timer_start(loop, t, qn_loop_now(loop) + 20, drop_falls);
+  }
+}
+
+TEST(slow_progress_is_progress)
+{
+  wire_t x;
+  writing_t w;
+  drip_t d = {.left = 12};
+  wire_open(&x);
+  d.k = x.k;
+  x.k->accept = 0;
+  qn_stream_set_stall(x.s, 100);
+  qn_stream_set_write_mark(x.s, 1);
+  REQUIRE_INT(start_write(&w, x.s, "0123456789", 10), QN_AGAIN);
+  qn_timer_start(x.loop, &d.timer, qn_loop_now(x.loop) + 20, drop_falls); /* 240 ms in all */
+  TURN_UNTIL(x.loop, w.note.done);
+  CHECK_INT(w.note.result, 0);
+  TURN_UNTIL(x.loop, d.left == 0);
+  wire_close(&x);
+}
+
+TEST(a_closing_stream_that_stalls_is_aborted)
+{
+  wire_t x;
+  wire_open(&x);
+  x.k->accept = 0;
+  x.k->late = true;
+  qn_stream_set_stall(x.s, 5);
+  put_text(x.s, "never");
+  qn_stream_close(x.s);
+  CHECK_INT(timers(&x), 1);
+  TURN_UNTIL(x.loop, x.k->closed);
+  CHECK(x.k->aborted);
+  CHECK_INT(qn_stream_error(x.s), QN_E_TIMEOUT);
+  qn_filter_gone(&x.k->filter);
+  wire_close(&x);
+}
+
+TEST(not_while_connecting)
+{
+  wire_t x;
+  writing_t w;
+  wire_open_unstarted(&x);
+  qn_stream_set_stall(x.s, 1);
+  qn_stream_set_write_mark(x.s, 1);
+  x.k->start_rc = QN_AGAIN;
+  qn__stream_set_state(x.s, QN_STATE_CONNECTING);
+  REQUIRE_INT(qn__stream_set_bottom(x.s, &x.k->filter), 0);
+  REQUIRE_INT(qn__stream_start(x.s, NULL), QN_AGAIN);
+  put_text(x.s, "a");
+  REQUIRE_INT(start_write(&w, x.s, "b", 1), QN_AGAIN);
+  CHECK_INT(timers(&x), 0);
+  x.k->start_rc = 0;
+  x.k->accept = 0;
+  qn_stream_wake(x.s, QN_WAKE_START);
+  TURN_UNTIL(x.loop, w.note.done);
+  CHECK_INT(w.note.result, QN_E_TIMEOUT); /* but from then on */
+  wire_close(&x);
+}
+
+TEST(setting_it_later_counts)
+{
+  wire_t x;
+  writing_t w;
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_set_write_mark(x.s, 1);
+  put_text(x.s, "a");
+  REQUIRE_INT(start_write(&w, x.s, "b", 1), QN_AGAIN);
+  qn_stream_set_stall(x.s, 1);
+  TURN_UNTIL(x.loop, w.note.done);
+  CHECK_INT(w.note.result, QN_E_TIMEOUT);
+  wire_close(&x);
+}

@@ -1,0 +1,572 @@
+/* writer.c: order of writers above the mark, what is copied and what waits, flush, finish, steps,
+ * cancel half-way, errors, and writes before the stack is up. */
+#include "runtime/stream/rig.h"
+
+static char big[300000];
+
+__attribute__((constructor)) static void fill_big(void)
+{
+  for (size_t i = 0; i < sizeof big; i++) {
+    big[i] = (char)(i * 31 + i / 251);
+  }
+}
+
+static size_t wire_size(const fake_t *k) { return qn_buf_size(&k->wire); }
+static const uint8_t *wire_data(const fake_t *k) { return qn_buf_data(&k->wire); }
+
+TEST(small_writes_go_out_together_at_the_end_of_the_turn)
+{
+  wire_t x;
+  wire_open(&x);
+  CHECK_INT(put_text(x.s, "a"), 0);
+  CHECK_INT(put_text(x.s, ""), 0);
+  CHECK_INT(put_text(x.s, "bc"), 0);
+  CHECK_UINT(wire_size(x.k), 0);
+  CHECK_UINT(qn_stream_queued(x.s), 3);
+  CHECK_UINT(qn_stream_sent(x.s), 0);
+  int flushes = x.k->flushes;
+  qn_loop_turn(x.loop, QN_TURN_NOWAIT);
+  CHECK_INT(x.k->flushes - flushes, 1);
+  CHECK_MEM(wire_data(x.k), wire_size(x.k), "abc", 3);
+  CHECK_UINT(qn_stream_sent(x.s), 3);
+  flushes = x.k->flushes;
+  settle_all(x.loop);
+  CHECK_INT(x.k->flushes, flushes); /* nothing to do, nothing done */
+  wire_close(&x);
+}
+
+TEST(slices_in_order)
+{
+  wire_t x;
+  note_t note;
+  qn_writer_t w;
+  qn_slice_t v[80];
+  char want[200];
+  size_t n = 0;
+  wire_open(&x);
+  note_init(&note, x.loop);
+  for (size_t i = 0; i < 80; i++) {
+    v[i] = (qn_slice_t){(uint8_t *)big + i * 3, i % 3};
+    memcpy(want + n, v[i].data, v[i].size);
+    n += v[i].size;
+  }
+  CHECK_INT(qn_stream_write(x.s, &note.op, &w, v, 80), 0);
+  CHECK_UINT(w.taken, n);
+  settle_all(x.loop);
+  CHECK_MEM(wire_data(x.k), wire_size(x.k), want, n);
+  CHECK_INT(qn_stream_write(x.s, &note.op, &w, v, 0), 0);
+  wire_close(&x);
+}
+
+/* Writers above the mark are served strictly in order, at each size of the kernel's gifts. */
+TEST(fifo_above_the_mark)
+{
+  static const size_t gifts[] = {1, 100, 999, 5000, 100000};
+  for (size_t g = 0; g < sizeof gifts / sizeof *gifts; g++) {
+    TEST_ROUND("gifts of %zu", gifts[g]);
+    wire_t x;
+    writing_t w[4];
+    static const size_t sizes[4] = {3000, 1, 2500, 40};
+    size_t off = 0;
+    wire_open(&x);
+    x.k->accept = 0;
+    qn_stream_set_write_mark(x.s, 1000);
+    for (int i = 0; i < 4; i++) {
+      int rc = start_write(&w[i], x.s, big + off, sizes[i]);
+      CHECK_INT(rc, QN_AGAIN);
+      off += sizes[i];
+    }
+    settle_all(x.loop);
+    CHECK_UINT(qn_stream_queued(x.s), 1000);
+    CHECK_INT(put_text(x.s, "x"), QN_AGAIN);
+    int order = 0;
+    for (int tries = 0; wire_size(x.k) < off && tries < 6000; tries++) {
+      fake_room(x.k, gifts[g]);
+      qn_loop_turn(x.loop, QN_TURN_NOWAIT);
+      while (order < 4 && w[order].note.done) {
+        order++;
+      }
+      for (int i = order; i < 4; i++) {
+        CHECK_INT(w[i].note.done, 0); /* nobody overtakes */
+      }
+    }
+    settle_all(x.loop);
+    for (int i = 0; i < 4; i++) {
+      CHECK_INT(w[i].note.done, 1);
+      CHECK_INT(w[i].note.result, 0);
+      CHECK_UINT(w[i].w.taken, sizes[i]);
+    }
+    CHECK_MEM(wire_data(x.k), wire_size(x.k), big, off);
+    CHECK_UINT(qn_stream_sent(x.s), off);
+    wire_close(&x);
+  }
+}
+
+TEST(what_fits_below_the_mark_does_not_wait)
+{
+  wire_t x;
+  writing_t w;
+  wire_open(&x);
+  x.k->accept = 0;
+  CHECK_INT(start_write(&w, x.s, big, 200000), 0);
+  CHECK_INT(start_write(&w, x.s, big, 300000), 0);
+  CHECK_UINT(qn_stream_queued(x.s), 500000);
+  CHECK_INT(put(x.s, big, 300000), 0);
+  CHECK_INT(put(x.s, big, 300000), QN_AGAIN); /* 800,000 and 300,000 are above 1 MiB */
+  CHECK_UINT(qn_stream_queued(x.s), 800000);
+  wire_close(&x);
+}
+
+TEST(a_large_write_is_not_copied_whole)
+{
+  wire_t x;
+  writing_t w;
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_set_write_mark(x.s, 100000);
+  CHECK_INT(start_write(&w, x.s, big, 300000), QN_AGAIN);
+  CHECK(qn_stream_queued(x.s) <= QN__PIECE);
+  CHECK_UINT(w.w.taken, qn_stream_queued(x.s));
+  size_t most = 0;
+  for (int i = 0; i < 200 && !w.note.done; i++) {
+    fake_room(x.k, 7000);
+    qn_loop_turn(x.loop, QN_TURN_NOWAIT);
+    size_t queued = qn_stream_queued(x.s);
+    most = queued > most ? queued : most;
+  }
+  CHECK_INT(w.note.done, 1);
+  CHECK(most <= 100000 && most > 0);
+  fake_room(x.k, SIZE_MAX);
+  settle_all(x.loop);
+  CHECK_MEM(wire_data(x.k), wire_size(x.k), big, 300000);
+  wire_close(&x);
+}
+
+/* --- flush and finish ------------------------------------------------------------------------- */
+
+TEST(flush_waits_until_the_queue_is_empty)
+{
+  wire_t x;
+  note_t note;
+  qn_writer_t w;
+  wire_open(&x);
+  note_init(&note, x.loop);
+  CHECK_INT(qn_stream_flush(x.s, &note.op, &w), 0);
+  put_text(x.s, "abc");
+  CHECK_INT(qn_stream_flush(x.s, &note.op, &w), 0); /* goes at once */
+  CHECK_UINT(wire_size(x.k), 3);
+  x.k->accept = 2;
+  put_text(x.s, "abcd");
+  REQUIRE_INT(qn_stream_flush(x.s, &note.op, &w), QN_AGAIN);
+  CHECK_INT(qn_stream_flush(x.s, NULL, NULL), QN_AGAIN);
+  settle_all(x.loop);
+  CHECK_INT(note.done, 0);
+  CHECK_UINT(qn_stream_queued(x.s), 2);
+  fake_room(x.k, 1);
+  settle_all(x.loop);
+  CHECK_INT(note.done, 0);
+  fake_room(x.k, 1);
+  settle_all(x.loop);
+  CHECK_INT(note.done, 1);
+  CHECK_INT(note.result, 0);
+  wire_close(&x);
+}
+
+TEST(push_out_says_how_much_went)
+{
+  wire_t x;
+  wire_open(&x);
+  x.k->accept = 2;
+  put_text(x.s, "abcd");
+  CHECK_INT(qn_stream_push_out(x.s), 2);
+  CHECK_INT(qn_stream_push_out(x.s), 0);
+  wire_close(&x);
+}
+
+TEST(finish_comes_behind_all_writers)
+{
+  wire_t x;
+  writing_t first, second;
+  note_t end;
+  qn_writer_t w;
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_set_write_mark(x.s, 10);
+  REQUIRE_INT(start_write(&first, x.s, big, 1000), QN_AGAIN);
+  REQUIRE_INT(start_write(&second, x.s, big + 1000, 50), QN_AGAIN);
+  note_init(&end, x.loop);
+  REQUIRE_INT(qn_stream_finish(x.s, &end.op, &w), QN_AGAIN);
+  CHECK(!qn_stream_writable(x.s));
+  CHECK_INT(put_text(x.s, "x"), QN_E_SHUTDOWN);
+  for (int i = 0; i < 300 && !end.done; i++) {
+    CHECK(!x.k->fin || wire_size(x.k) == 1050);
+    fake_room(x.k, 10);
+    settle_all(x.loop);
+  }
+  CHECK_INT(first.note.done + second.note.done + end.done, 3);
+  CHECK(x.k->fin);
+  CHECK_MEM(wire_data(x.k), wire_size(x.k), big, 1050);
+  CHECK_INT(qn_stream_finish(x.s, &end.op, &w), 0); /* again */
+  CHECK_INT(qn_stream_flush(x.s, &end.op, &w), 0);
+  CHECK_INT(put_text(x.s, "x"), QN_E_SHUTDOWN);
+  wire_close(&x);
+}
+
+TEST(finish_goes_on_without_a_waiter)
+{
+  for (int how = 0; how < 2; how++) {
+    wire_t x;
+    note_t end;
+    qn_writer_t w;
+    wire_open(&x);
+    x.k->accept = 0;
+    put_text(x.s, "abc");
+    note_init(&end, x.loop);
+    if (how == 0) {
+      CHECK_INT(qn_stream_finish(x.s, NULL, NULL), QN_AGAIN);
+    } else {
+      REQUIRE_INT(qn_stream_finish(x.s, &end.op, &w), QN_AGAIN);
+      qn_op_cancel(&end.op, QN_E_TIMEOUT);
+    }
+    settle_all(x.loop);
+    CHECK(!x.k->fin);
+    fake_room(x.k, SIZE_MAX);
+    settle_all(x.loop);
+    CHECK(x.k->fin);
+    wire_close(&x);
+  }
+}
+
+/* --- cancel ----------------------------------------------------------------------------------- */
+
+TEST(cancel_before_and_half_way)
+{
+  for (int half_way = 0; half_way < 2; half_way++) {
+    TEST_ROUND("half way: %d", half_way);
+    wire_t x;
+    writing_t first, second, third;
+    wire_open(&x);
+    x.k->accept = 0;
+    qn_stream_set_write_mark(x.s, 1000);
+    REQUIRE_INT(start_write(&first, x.s, big, QN__PIECE + 500), QN_AGAIN);
+    CHECK_UINT(first.w.taken, 1000);
+    REQUIRE_INT(start_write(&second, x.s, big, 700), QN_AGAIN);
+    REQUIRE_INT(start_write(&third, x.s, big + 700, 700), QN_AGAIN);
+    CHECK(qn_op_cancel(half_way ? &first.note.op : &second.note.op, QN_E_TIMEOUT));
+    settle_all(x.loop);
+    if (half_way) {
+      CHECK_INT(first.note.result, QN_E_TIMEOUT);
+      CHECK_UINT(first.w.taken, 1000); /* err.partial */
+      CHECK_INT(second.note.result, QN_E_CANCELLED);
+      CHECK_INT(third.note.result, QN_E_CANCELLED);
+      CHECK_INT(put_text(x.s, "x"), QN_E_CANCELLED);
+      CHECK(!qn_stream_writable(x.s));
+      CHECK(qn_stream_readable(x.s));
+    } else {
+      CHECK_INT(second.note.result, QN_E_TIMEOUT);
+      CHECK_UINT(second.w.taken, 0);
+      fake_room(x.k, SIZE_MAX);
+      settle_all(x.loop);
+      CHECK_INT(first.note.result + third.note.result, 0);
+      CHECK_INT(third.note.done, 1);
+      CHECK_UINT(wire_size(x.k), QN__PIECE + 500 + 700);
+      CHECK_MEM(wire_data(x.k) + QN__PIECE + 500, 700, big + 700, 700);
+    }
+    wire_close(&x);
+  }
+}
+
+TEST(cancel_lets_the_next_one_go)
+{
+  wire_t x;
+  writing_t first, second;
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_set_write_mark(x.s, 1000);
+  put(x.s, big, 900);
+  REQUIRE_INT(start_write(&first, x.s, big, 500), QN_AGAIN);
+  CHECK_UINT(first.w.taken, 0);
+  REQUIRE_INT(start_write(&second, x.s, big, 50), QN_AGAIN); /* would fit, but not out of order */
+  settle_all(x.loop);
+  CHECK_INT(second.note.done, 0);
+  qn_op_cancel(&first.note.op, QN_E_CANCELLED);
+  settle_all(x.loop);
+  CHECK_INT(second.note.done, 1);
+  CHECK_INT(second.note.result, 0);
+  wire_close(&x);
+}
+
+/* --- errors ----------------------------------------------------------------------------------- */
+
+TEST(a_failure_settles_everybody)
+{
+  wire_t x;
+  writing_t first, second;
+  note_t flush;
+  qn_writer_t w;
+  reading_t r;
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_set_write_mark(x.s, 10);
+  REQUIRE_INT(start_read(&r, x.s, some(9)), QN_AGAIN);
+  REQUIRE_INT(start_write(&first, x.s, big, 100000), QN_AGAIN);
+  REQUIRE_INT(start_write(&second, x.s, big, 10), QN_AGAIN);
+  note_init(&flush, x.loop);
+  REQUIRE_INT(qn_stream_flush(x.s, &flush.op, &w), QN_AGAIN);
+  x.k->write_error = -EPIPE;
+  qn_stream_wake(x.s, QN_WAKE_WRITE);
+  settle_all(x.loop);
+  CHECK_INT(first.note.result, -EPIPE);
+  CHECK_INT(second.note.result, -EPIPE);
+  CHECK_INT(flush.result, -EPIPE);
+  CHECK_INT(put_text(x.s, "x"), -EPIPE);
+  CHECK_INT(qn_stream_error(x.s), -EPIPE);
+  /* What the peer had sent can still be read; the connection is over when it ends. */
+  CHECK_INT(qn_stream_state(x.s), QN_STATE_CONNECTED);
+  fake_arrive(x.k, "bye", 3);
+  settle_all(x.loop);
+  CHECK_READ(r, "bye");
+  fake_end(x.k, 0);
+  CHECK_INT(read_now(&r, x.s, some(1)), 0);
+  CHECK(r.got.ended);
+  CHECK_INT(qn_stream_state(x.s), QN_STATE_UNCONNECTED);
+  wire_close(&x);
+}
+
+TEST(gates)
+{
+  rig_t rig;
+  rig_open(&rig);
+  qn_stream_t *s = qn_stream_new(rig.loop);
+  note_t note;
+  qn_writer_t w;
+  note_init(&note, rig.loop);
+  CHECK_INT(put_text(s, "x"), QN_E_NOT_CONNECTED);
+  CHECK_INT(qn_stream_flush(s, &note.op, &w), QN_E_NOT_CONNECTED);
+  CHECK_INT(qn_stream_finish(s, &note.op, &w), QN_E_NOT_CONNECTED);
+  CHECK_INT(qn_stream_push_out(s), QN_E_NOT_CONNECTED);
+  qn_stream_close(s);
+  CHECK_INT(put_text(s, "x"), QN_E_CLOSED);
+  CHECK_INT(qn_stream_flush(s, &note.op, &w), QN_E_CLOSED);
+  CHECK_INT(qn_stream_finish(s, &note.op, &w), QN_E_CLOSED);
+  CHECK_INT(qn_stream_push_out(s), QN_E_CLOSED);
+  qn_stream_release(s);
+  rig_close(&rig);
+}
+
+/* --- before the stack is up ------------------------------------------------------------------- */
+
+TEST(written_while_connecting)
+{
+  wire_t x;
+  note_t up, end;
+  writing_t w;
+  qn_writer_t fw;
+  wire_open_unstarted(&x);
+  qn__stream_set_state(x.s, QN_STATE_HOST_LOOKUP);
+  CHECK_INT(put_text(x.s, "early "), 0);
+  CHECK_UINT(qn_stream_queued(x.s), 6);
+  x.k->start_rc = QN_AGAIN;
+  qn__stream_set_state(x.s, QN_STATE_CONNECTING);
+  REQUIRE_INT(qn__stream_set_bottom(x.s, &x.k->filter), 0);
+  note_init(&up, x.loop);
+  REQUIRE_INT(qn__stream_start(x.s, &up.op), QN_AGAIN);
+  CHECK_INT(put_text(x.s, "bird "), 0);
+  qn_stream_set_write_mark(x.s, 20);
+  REQUIRE_INT(start_write(&w, x.s, "catches the worm", 16), QN_AGAIN); /* above the mark */
+  note_init(&end, x.loop);
+  REQUIRE_INT(qn_stream_finish(x.s, &end.op, &fw), QN_AGAIN);
+  settle_all(x.loop);
+  CHECK_UINT(qn_buf_size(&x.k->queue) + wire_size(x.k), 0);
+  CHECK_INT(w.note.done, 0);
+  x.k->start_rc = 0;
+  qn_stream_wake(x.s, QN_WAKE_START);
+  settle_all(x.loop);
+  CHECK_INT(up.done, 1);
+  CHECK_INT(w.note.done, 1);
+  CHECK_INT(end.done, 1);
+  CHECK(x.k->fin);
+  CHECK_MEM(wire_data(x.k), wire_size(x.k), "early bird catches the worm", 27);
+  CHECK_UINT(qn_stream_sent(x.s), 27);
+  wire_close(&x);
+}
+
+TEST(a_dial_that_fails_settles_readers_and_writers)
+{
+  wire_t x;
+  writing_t w;
+  reading_t r;
+  wire_open_unstarted(&x);
+  qn__stream_set_state(x.s, QN_STATE_CONNECTING);
+  qn_stream_set_write_mark(x.s, 5);
+  put_text(x.s, "abc");
+  REQUIRE_INT(start_write(&w, x.s, "defg", 4), QN_AGAIN);
+  REQUIRE_INT(start_read(&r, x.s, some(1)), QN_AGAIN);
+  qn__stream_set_state(x.s, QN_STATE_UNCONNECTED);
+  qn__stream_set_error(x.s, -ECONNREFUSED);
+  settle_all(x.loop);
+  CHECK_INT(w.note.result, -ECONNREFUSED);
+  CHECK_INT(r.note.result, -ECONNREFUSED);
+  CHECK_UINT(qn_stream_queued(x.s), 0);
+  CHECK_INT(put_text(x.s, "x"), QN_E_NOT_CONNECTED);
+  /* The next one succeeds and does not see what was left. */
+  qn__stream_set_state(x.s, QN_STATE_CONNECTING);
+  CHECK_INT(qn_stream_error(x.s), 0);
+  REQUIRE_INT(qn__stream_plug(x.s, &x.k->filter), 0);
+  put_text(x.s, "new");
+  settle_all(x.loop);
+  CHECK_MEM(wire_data(x.k), wire_size(x.k), "new", 3);
+  wire_close(&x);
+}
+
+/* --- steps ------------------------------------------------------------------------------------ */
+
+typedef struct stepper {
+  int calls, until;
+  int64_t result;
+  bool puts;
+} stepper_t;
+
+static int64_t one_step(qn_stream_t *s, void *arg)
+{
+  stepper_t *p = arg;
+  p->calls++;
+  if (p->puts) {
+    qn_slice_t v = {(const uint8_t *)"step", 4};
+    int rc = qn__stream_put(s, &v, 1);
+    if (rc < 0) {
+      return rc;
+    }
+  }
+  if (p->calls < p->until) {
+    qn_stream_wake(s, QN_WAKE_WRITE);
+    return QN_AGAIN;
+  }
+  return p->result;
+}
+
+TEST(steps_queue_with_the_writers)
+{
+  wire_t x;
+  note_t note;
+  qn_writer_t w;
+  writing_t before, behind;
+  stepper_t st = {.until = 3, .result = 12, .puts = true};
+  qn__steps_t steps = {one_step, &st};
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_set_write_mark(x.s, 10);
+  put_text(x.s, "0123456789");
+  REQUIRE_INT(start_write(&before, x.s, "before", 6), QN_AGAIN);
+  note_init(&note, x.loop);
+  REQUIRE_INT(qn__stream_steps(x.s, &note.op, &w, &steps), QN_AGAIN);
+  REQUIRE_INT(start_write(&behind, x.s, "behind", 6), QN_AGAIN);
+  settle_all(x.loop);
+  CHECK_INT(st.calls, 0);
+  fake_room(x.k, SIZE_MAX);
+  settle_all(x.loop);
+  CHECK_INT(st.calls, 3);
+  CHECK_INT(note.result, 12);
+  CHECK_INT(behind.note.done, 1);
+  CHECK_MEM(wire_data(x.k), wire_size(x.k), "0123456789beforestepstepstepbehind", 34);
+  wire_close(&x);
+}
+
+TEST(steps_that_fail_or_are_cancelled)
+{
+  for (int how = 0; how < 3; how++) {
+    TEST_ROUND("how %d", how);
+    wire_t x;
+    note_t note;
+    qn_writer_t w;
+    stepper_t st = {.until = how == 0 ? 1 : 1000, .result = -EIO, .puts = how == 1};
+    qn__steps_t steps = {one_step, &st};
+    wire_open(&x);
+    note_init(&note, x.loop);
+    REQUIRE_INT(qn__stream_steps(x.s, &note.op, &w, &steps), QN_AGAIN);
+    qn_loop_turn(x.loop, QN_TURN_NOWAIT);
+    CHECK_INT(st.calls, 1);
+    if (how != 0) {
+      qn_op_cancel(&note.op, QN_E_TIMEOUT);
+    }
+    settle_all(x.loop);
+    CHECK_INT(st.calls, 1);
+    CHECK_INT(note.result, how == 0 ? -EIO : QN_E_TIMEOUT);
+    CHECK_INT(put_text(x.s, "x"), how == 0 ? -EIO : how == 1 ? QN_E_CANCELLED : 0);
+    wire_close(&x);
+  }
+}
+
+TEST(bytes_sent_past_the_queue_count)
+{
+  wire_t x;
+  wire_open(&x);
+  qn__stream_note_sent(x.s, 500);
+  put_text(x.s, "abc");
+  CHECK_UINT(qn_stream_sent(x.s), 500);
+  settle_all(x.loop);
+  CHECK_UINT(qn_stream_sent(x.s), 503);
+  wire_close(&x);
+}
+
+/* --- `done` does what it likes ---------------------------------------------------------------- */
+
+typedef struct wild {
+  writing_t x;
+  qn_stream_t *s;
+  int what;
+  writing_t again;
+} wild_t;
+
+static void wild_done(qn_op_t *op)
+{
+  wild_t *w = (wild_t *)(void *)((char *)op - offsetof(wild_t, x.note.op));
+  note_done(op);
+  switch (w->what) {
+  case 0: qn_stream_close(w->s); break;
+  case 1: qn_stream_abort(w->s); break;
+  case 2: qn_stream_release(w->s); break;
+  case 3: start_write(&w->again, w->s, "again", 5); break;
+  default: qn_stream_finish(w->s, NULL, NULL); break;
+  }
+}
+
+TEST(done_may_do_anything)
+{
+  for (int what = 0; what < 5; what++) {
+    TEST_ROUND("what %d", what);
+    wire_t x;
+    wild_t w;
+    writing_t behind;
+    int destroyed = 0;
+    wire_open(&x);
+    x.k->destroyed = &destroyed;
+    x.k->accept = 0;
+    qn_stream_set_write_mark(x.s, 10);
+    put_text(x.s, "0123456789");
+    REQUIRE_INT(start_write(&w.x, x.s, "first", 5), QN_AGAIN);
+    REQUIRE_INT(start_write(&behind, x.s, "second", 6), QN_AGAIN);
+    w.x.note.op.done = wild_done;
+    w.s = x.s;
+    w.what = what;
+    if (what != 2) {
+      qn_stream_retain(x.s);
+    }
+    fake_room(x.k, SIZE_MAX);
+    settle_all(x.loop);
+    CHECK_INT(w.x.note.done, 1);
+    CHECK_INT(behind.note.done, 1);
+    CHECK_INT(behind.note.result, what < 2 ? QN_E_CLOSED : 0);
+    if (what == 3) {
+      CHECK_INT(w.again.note.done, 1);
+      CHECK_MEM(wire_data(x.k), wire_size(x.k), "0123456789firstsecondagain", 26);
+    }
+    if (what != 2) {
+      qn_stream_release(x.s);
+      qn_stream_release(x.s);
+    }
+    settle_all(x.loop);
+    CHECK_INT(destroyed, 1);
+    rig_close(&x.rig);
+  }
+}
