@@ -231,6 +231,9 @@ int qn_loop_timeout(qn_loop_t *loop)
     qn__timers_sync(loop);
     uv_run(loop->uv, UV_RUN_NOWAIT);
     loop->in_turn = false;
+    if (!qn_loop_alive(loop)) {
+      return 0; /* the last handle has just closed: the next turn tells the caller */
+    }
   }
   if (qn__loop_has_work(loop)) {
     return 0;

@@ -13,7 +13,8 @@ typedef struct qn_work qn_work_t;
 struct qn_work {
   /* Runs in a pool thread; may touch nothing but its own request. The result settles the op. */
   int64_t (*run)(qn_work_t *w);
-  /* Frees the request and what it holds; called on the loop's thread. */
+  /* Frees the request and what it holds, nothing more; called on the loop's thread, perhaps beneath
+   * a libuv callback. */
   void (*free)(qn_work_t *w);
   void *job; /* the runtime's */
 };

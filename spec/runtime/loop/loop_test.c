@@ -408,6 +408,8 @@ TEST(stepping_from_a_foreign_poll_loop)
   foreign_step(rig.loop);
   CHECK_INT(a.runs, 1);
   uv_close((uv_handle_t *)&w.poll, NULL);
+  CHECK_INT(qn_loop_timeout(rig.loop), 0); /* it closes here, so the next turn reports the end */
+  CHECK(!qn_loop_turn(rig.loop, QN_TURN_NOWAIT));
   CHECK_INT(qn_loop_timeout(rig.loop), -1);
   rig_close(&rig);
   close(fds[0]);

@@ -49,25 +49,28 @@ TEST_UNUSED static void note_init(note_t *note, qn_loop_t *loop)
   qn_op_init(&note->op, loop, note_done);
 }
 
-/* One step as a foreign poll loop makes it: a turn that waited by itself could go on to wait for
- * the next event although the condition holds by now. */
-TEST_UNUSED static bool step_once(qn_loop_t *loop)
+TEST_UNUSED static void wait_readable(qn_loop_t *loop, int timeout)
 {
   struct pollfd p = {.fd = qn_loop_fd(loop), .events = POLLIN};
-  int timeout = qn_loop_timeout(loop);
-  if (timeout != 0) {
-    poll(&p, 1, timeout < 0 || timeout > 10000 ? 10000 : timeout);
-  }
-  return qn_loop_turn(loop, QN_TURN_NOWAIT);
+  poll(&p, 1, timeout < 0 || timeout > 10000 ? 10000 : timeout);
 }
 
-/* Turns until cond holds; a loop that dies or turns for ever fails the test. */
-#define TURN_UNTIL(loop, cond)                               \
-  do {                                                       \
-    int turns_left = 100000;                                 \
-    while (!(cond) && --turns_left > 0 && step_once(loop)) { \
-    }                                                        \
-    REQUIRE(cond);                                           \
+/* Turns until cond holds; a loop that dies or turns for ever fails the test. Steps as a foreign
+ * poll loop does, with a look at cond before each wait: a turn that waits by itself would go on to
+ * wait for the next event although cond holds by now. */
+#define TURN_UNTIL(loop, cond)                       \
+  do {                                               \
+    int turns_left = 100000;                         \
+    while (!(cond) && --turns_left > 0) {            \
+      int wait_ms = qn_loop_timeout(loop);           \
+      if (!(cond)) {                                 \
+        wait_readable((loop), wait_ms);              \
+        if (!qn_loop_turn((loop), QN_TURN_NOWAIT)) { \
+          break;                                     \
+        }                                            \
+      }                                              \
+    }                                                \
+    REQUIRE(cond);                                   \
   } while (0)
 
 TEST_UNUSED static qn_loop_stats_t stats_of(const qn_loop_t *loop)
