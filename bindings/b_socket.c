@@ -431,7 +431,6 @@ void qnl_open_socket(lua_State *L, qnl_state_t *G)
                                            {"unix_connect", core_unix_connect, 0},
                                            {"adopt", core_adopt, 0},
                                            {NULL, NULL, 0}};
-  qnl_class_socket.meta = qnl_class_stream.meta;
   qnl_class_register(L, G, &qnl_class_socket);
   qnl_inherit(L, &qnl_class_socket, &qnl_class_stream);
   qnl_setfuncs(L, G, functions);

@@ -115,6 +115,13 @@ void qnl_class_register(lua_State *L, qnl_state_t *G, qnl_class_t *cls)
 {
   static const qnl_method_t common[] = {
       {"__gc", class_gc, 0}, {"__tostring", class_tostring, 0}, {NULL, NULL, 0}};
+  const qnl_class_t *base = cls->base;
+  if (base != NULL) { /* the same every time: two states in two threads write equal values */
+    cls->collect = cls->collect != NULL ? cls->collect : base->collect;
+    cls->is_open = cls->is_open != NULL ? cls->is_open : base->is_open;
+    cls->close = cls->close != NULL ? cls->close : base->close;
+    cls->meta = cls->meta != NULL ? cls->meta : base->meta;
+  }
   lua_createtable(L, 0, 8);
   qnl_setfuncs(L, G, common);
   if (cls->close != NULL) {

@@ -128,7 +128,9 @@ void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child)
   n->n_children--;
   n->n_running--;
   if (failed) {
-    if (n->is_explicit) {
+    if (child->detached || (n->is_explicit && n->policy == QNL_REPORT)) {
+      queue_unhandled(L, child);
+    } else if (n->is_explicit) {
       list_append(&n->failed, &child->sibling);
       remember_handle(L, child);
       lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_tasks); /* anchored until the group has looked */
@@ -138,8 +140,6 @@ void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child)
       if (n->policy == QNL_CANCEL_SIBLINGS) {
         qnl_nursery_cancel(L, n, 0);
       }
-    } else if (child->detached) {
-      queue_unhandled(L, child);
     } else if (!child->claimed) {
       list_append(&n->failed, &child->sibling);
       remember_handle(L, child);
@@ -178,11 +178,13 @@ void qnl_nursery_cancel(lua_State *L, qnl_nursery_t *n, int reason_idx)
 
 static qnl_nursery_t *check(lua_State *L) { return qnl_check(L, 1, &qnl_class_nursery); }
 
-/* core.nursery(limit, collect) -> nursery: opens one in the running coroutine. */
+/* core.nursery(limit, on_error) -> nursery: opens one in the running coroutine. */
 static int core_nursery(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
+  static const char *const policies[] = {"supervise", "cancel", "collect", NULL}; /* as qnl_policy_t */
   lua_Integer limit = luaL_optinteger(L, 1, 0);
+  int policy = luaL_checkoption(L, 2, "cancel", policies);
   qnl_co_t *co = G->running;
   if (co == NULL || co->L != L || co->task == NULL) {
     return qnl_throw(L, QN_KIND_INVALID, "NO_TASK", "a group can only be opened inside a task (see qn.run)");
@@ -197,7 +199,7 @@ static int core_nursery(lua_State *L)
   n->scope.G = G;
   n->is_explicit = true;
   n->limit = (uint32_t)limit;
-  n->policy = lua_toboolean(L, 2) ? QNL_COLLECT : QNL_CANCEL_SIBLINGS;
+  n->policy = (uint8_t)policy;
   qnl_set_metatable(L, &qnl_class_nursery);
   qnl_scope_enter(&n->scope, co, QNL_SCOPE_NURSERY);
   return 1;

@@ -37,10 +37,26 @@ function Group:count()
   return nurseries[self]:count()
 end
 
+local drain_waiters = setmetatable({}, { __mode = "k" })
+
+---Waits until the group has ended, from a task outside it.
+---@async
+---@param timeout? number|false
+---@return boolean? ok
+---@return qn.Error? err
+function Group:wait_ended(timeout)
+  local event = drain_waiters[self]
+  if not event then
+    event = require "qn.sync".event()
+    drain_waiters[self] = event
+  end
+  return event:wait(timeout)
+end
+
 local group_options = {
   limit = { type = "integer", min = 1 },
   timeout = { type = "seconds" },
-  on_error = { type = "enum", values = { "cancel", "collect" } },
+  on_error = { type = "enum", values = { "cancel", "collect", "supervise" } },
 }
 
 local function run_body(nursery, g, f)
@@ -51,10 +67,11 @@ end
 
 ---Runs `f(g)` and waits for everything spawned in it (by `g:spawn` or `qn.spawn`). The first error of a
 ---child cancels the others and the body, and is thrown when all have ended; with
----`on_error = "collect"` nobody is cancelled, and the call returns `nil` and the list of errors.
+---`on_error = "collect"` nobody is cancelled, and the call returns `nil` and the list of errors; with
+---`"supervise"` each error goes to `qn.on_unhandled` and disturbs nobody.
 ---`timeout` ends the group with `nil, err`. `g:cancel()` ends it early without an error.
 ---@async
----@param opts? {limit?: integer, timeout?: number|false, on_error?: "cancel"|"collect"} may be left out
+---@param opts? {limit?: integer, timeout?: number|false, on_error?: "cancel"|"collect"|"supervise"} may be left out
 ---@param f fun(g: qn.Group): ...
 ---@return any ... results of `f`
 function M.group(opts, f)
@@ -66,8 +83,7 @@ function M.group(opts, f)
     error("bad argument #2 to 'group' (function expected, got " .. type(f) .. ")", 2)
   end
   local deadline <close> = opts.timeout ~= nil and core.deadline(opts.timeout) or nil
-  local collect = opts.on_error == "collect"
-  local nursery <close> = core.nursery(opts.limit or 0, collect)
+  local nursery <close> = core.nursery(opts.limit or 0, opts.on_error)
   local g = setmetatable({}, Group)
   nurseries[g] = nursery
   local ok, results = xpcall(run_body, core.stash, nursery, g, f)
@@ -75,6 +91,10 @@ function M.group(opts, f)
     nursery:cancel()
   end
   nursery:drain()
+  local waiters = drain_waiters[g]
+  if waiters then
+    waiters:set()
+  end
   local mine = not ok and nursery:owns(results)
   local errors = nursery:leave()
   if not ok and not mine then -- the body's own error, outer cancellation, or a deadline
@@ -84,7 +104,7 @@ function M.group(opts, f)
     error(results, 0)
   end
   if #errors > 0 then
-    if collect then
+    if opts.on_error == "collect" then
       return nil, errors
     end
     error(errors[1], 0)

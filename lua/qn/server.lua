@@ -67,7 +67,7 @@ function Server:serve(handler, opts)
     if not slots then
       return run(socket)
     end
-    local slot <close> = slots:adopt() -- taken by the accept loop
+    local slot <close> = slots:guard() -- the accept loop has taken it
     return run(socket)
   end
 
@@ -77,7 +77,7 @@ function Server:serve(handler, opts)
     serving[self] = g
     while true do
       if slots then
-        slots:lock()
+        slots:take()
       end
       local socket, err = self:accept()
       if not socket then
@@ -111,13 +111,10 @@ function Server:close(opts)
   core.release(self)
   local g = serving[self]
   if g and opts.grace ~= nil then
-    local task = require "qn.task"
-    local _, err = task.timeout(opts.grace, function()
-      g:drained()
-    end)
-    if err then
+    local ok = g:wait_ended(opts.grace)
+    if not ok then
       g:cancel("the server is closing")
-      g:drained()
+      g:wait_ended()
     end
   end
   return true

@@ -105,6 +105,21 @@ function Semaphore:acquire(timeout)
   return guard(self)
 end
 
+---Takes one unit without a guard.
+---@async
+---@param timeout? number|false
+---@return boolean? ok
+---@return qn.Error? err
+function Semaphore:take(timeout)
+  return take(self, "acquire", timeout)
+end
+
+---A guard for a unit that was taken before.
+---@return table
+function Semaphore:guard()
+  return guard(self)
+end
+
 ---@return table|false guard
 function Semaphore:try_acquire()
   if self.free == 0 then
