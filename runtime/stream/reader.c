@@ -46,15 +46,9 @@ void qn__settle_lent(qn_loop_t *loop, qn_filter_t *f)
 
 /* --- filling ---------------------------------------------------------------------------------- */
 
-/* How many bytes the buffer may hold now. */
-static size_t fill_goal(const qn_stream_t *s)
+static size_t read_limit(const qn_stream_t *s)
 {
-  size_t goal = s->read_limit != 0 ? s->read_limit : SIZE_MAX;
-  if (s->reader != NULL) {
-    size_t bound = qn__want_bound(&s->want);
-    return bound > goal ? bound : goal;
-  }
-  return s->read_hold != NULL && goal < QN__CHUNK ? QN__CHUNK : goal;
+  return s->read_limit != 0 ? s->read_limit : SIZE_MAX;
 }
 
 void qn__update_pause(qn_stream_t *s)
@@ -134,10 +128,10 @@ static qn_slice_t buffered(qn_stream_t *s)
   return (qn_slice_t){b->base != NULL ? b->base + b->head : NULL, qn_buf_size(b)};
 }
 
-/* Looks, fills, looks again: 0, QN_AGAIN or an error. `goal`: see fill_goal. */
+/* Looks, fills, looks again: 0, QN_AGAIN or an error. A want may need more than the limit. */
 static int pull(qn_stream_t *s, const qn_want_t *want, qn__scan_t *scan, qn_got_t *got)
 {
-  size_t goal = s->read_limit != 0 ? s->read_limit : SIZE_MAX, bound = qn__want_bound(want);
+  size_t goal = read_limit(s), bound = qn__want_bound(want);
   goal = bound > goal ? bound : goal;
   for (int fills = 0;; fills++) {
     qn_slice_t bytes = buffered(s);
@@ -284,7 +278,7 @@ int64_t qn_stream_read_into(qn_stream_t *s, qn_op_t *op, uint8_t *data, size_t s
       (s->top->ops->flags & QN_FILTER_INTO) != 0) {
     n = fill_into(s, data, size);
   } else {
-    n = qn_buf_size(qn__rd(s)) != 0 ? 1 : qn__stream_fill(s, fill_goal(s));
+    n = qn_buf_size(qn__rd(s)) != 0 ? 1 : qn__stream_fill(s, read_limit(s));
     if (n > 0) {
       qn_slice_t bytes = buffered(s);
       n = (int64_t)(bytes.size < size ? bytes.size : size);
@@ -317,7 +311,7 @@ static void run_reader(qn_stream_t *s)
 
 static void run_ahead(qn_stream_t *s)
 {
-  size_t goal = fill_goal(s);
+  size_t goal = read_limit(s);
   for (int fills = 0; qn__is_up(s); fills++) {
     size_t size = qn_buf_size(&s->top->rd);
     if (size >= goal) {

@@ -225,9 +225,6 @@ static int room_for(qn_stream_t *s, const qn_writer_t *w)
 /* 0 all taken, QN_AGAIN, or an error. `force`: whatever the mark says. */
 static int hand_over(qn_stream_t *s, qn_writer_t *w, bool force)
 {
-  if (w->left == 0) {
-    return 0;
-  }
   if (!qn__is_up(s)) {
     return keep_pre(s, w);
   }
@@ -323,7 +320,7 @@ int qn_stream_write(qn_stream_t *s, qn_op_t *op, qn_writer_t *w, const qn_slice_
   if (!qn__list_empty(&s->writers)) {
     return may_wait ? wait_writer(s, op, w, KIND_WRITE) : QN_AGAIN;
   }
-  if (!may_wait && !fits(s, w->left)) {
+  if (!may_wait && (!fits(s, w->left) || (w->left > s->mark && w->left > QN__PIECE))) {
     return QN_AGAIN;
   }
   rc = hand_over(s, w, !may_wait);

@@ -141,8 +141,8 @@ typedef struct qn_writer {
 
 /* 0: everything was taken (sent or copied into the queue). QN_AGAIN: `op` waits for room with `w`
  * as its storage (w == NULL or op == NULL: QN_AGAIN is returned without waiting and nothing was
- * taken; it is accepted when the queue is empty or everything fits below the mark). Negative:
- * error; w->taken says how much was taken. QN_E_BUSY while a pump or a file sender holds the
+ * taken; it is accepted when all of it fits below the mark and nobody waits). Negative: error;
+ * w->taken says how much was taken. QN_E_BUSY while a pump or a file sender holds the
  * writing side. A writer that is cancelled after a partial hand-over fails the writing side for
  * good (the peer would see a torn message). */
 QN_API int qn_stream_write(qn_stream_t *s, qn_op_t *op, qn_writer_t *w, const qn_slice_t *v, int n);

@@ -142,6 +142,21 @@ TEST(a_large_write_is_not_copied_whole)
   wire_close(&x);
 }
 
+/* Who cannot wait does not get more into the queue than the mark allows, also when it is empty. */
+TEST(a_large_write_without_a_waiter_is_refused)
+{
+  wire_t x;
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_set_write_mark(x.s, 100000);
+  CHECK_INT(put(x.s, big, 100001), QN_AGAIN);
+  CHECK_UINT(qn_stream_queued(x.s), 0);
+  CHECK_INT(put(x.s, big, 100000), 0);
+  CHECK_INT(put(x.s, big, 1), QN_AGAIN);
+  CHECK_UINT(qn_stream_queued(x.s), 100000);
+  wire_close(&x);
+}
+
 /* --- flush and finish ------------------------------------------------------------------------- */
 
 TEST(flush_waits_until_the_queue_is_empty)
