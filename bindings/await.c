@@ -260,6 +260,7 @@ void qnl_wake_op(qn_op_t *op)
   qnl_task_t *t = (qnl_task_t *)(void *)((char *)op - offsetof(qnl_task_t, op));
   if (t->blocking) {
     t->woken = true;
+    qn_loop_stop(t->G->loop);
     return;
   }
   qnl_resume(t);

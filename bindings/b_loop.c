@@ -72,6 +72,7 @@ static int core_exit(lua_State *L)
   int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? 0 : 1) : (int)luaL_optinteger(L, 1, 0);
   G->exit_status = status;
   G->exiting = true;
+  qn_loop_stop(G->loop);
   qnl_co_t *co = G->running;
   bool can_park = co != NULL && co->L == L && !G->stopping;
   for (qnl_co_t *c = co; c != NULL && can_park; c = c->parent) {

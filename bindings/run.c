@@ -37,23 +37,26 @@ static void interrupt_main(qnl_state_t *G)
 void qnl_run_until(qnl_state_t *G, qnl_task_t *t)
 {
   bool warned = false;
+  qnl_task_t *outer = G->until;
+  G->until = t;
   while (!qnl_task_ended(t) && !G->exiting) {
     if (!qn_loop_turn(G->loop, QN_TURN_ONCE) && !qnl_task_ended(t) && !G->exiting) {
       if (warned) {
-        return;
+        break;
       }
       warned = true;
       lua_pushcfunction(G->L, push_deadlock);
       lua_pushlightuserdata(G->L, t);
       if (lua_pcall(G->L, 1, 0, 0) != LUA_OK) {
         lua_pop(G->L, 1);
-        return;
+        break;
       }
     }
     if (G->interrupted) { /* a signal came while no Lua code ran */
       interrupt_main(G);
     }
   }
+  G->until = outer;
 }
 
 /* --- the end --------------------------------------------------------------------------------- */

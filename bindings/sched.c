@@ -282,6 +282,9 @@ static void finish(qnl_task_t *t, qnl_status_t status)
   lua_pushnil(L);
   lua_rawsetp(L, -2, t);
   lua_pop(L, 1);
+  if (t == G->until || G->n_tasks == 0) { /* whoever turns the loop for it must not poll once more */
+    qn_loop_stop(G->loop);
+  }
   settle_joiners(t);
   qnl_nursery_child_ended(L, t->nursery, t);
   lua_pop(L, 1);

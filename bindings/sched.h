@@ -86,6 +86,7 @@ struct qnl_state {
   lua_State *L;           /* main thread */
   qnl_co_t *running;      /* the coroutine that runs now */
   qnl_task_t *main_task;  /* task 0 */
+  qnl_task_t *until;      /* the loop is being turned until this one has ended */
   qnl_task_t *blocker;    /* stands for the main thread when it waits without being a task */
   qnl_nursery_t root;     /* detached tasks, task 0, handlers */
   qn_list_t tasks;
