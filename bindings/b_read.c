@@ -281,7 +281,8 @@ static int push_unpacked(lua_State *L, qnl_task_t *t, qnl_stream_t *u, const qn_
     return fail(L, u, t, rc);
   }
   lua_call(L, 2, LUA_MULTRET);
-  return lua_gettop(L) - top - 1; /* without the position */
+  lua_pop(L, 1); /* the position behind the values */
+  return lua_gettop(L) - top;
 }
 
 static int push_got(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int how, const qn_got_t *got)
