@@ -459,6 +459,12 @@ TEST(unix_files_of_others_are_left_alone)
   CHECK_INT(qn_listener_open(wire.loop, &at, &opts, &l), -EADDRINUSE);
   CHECK(exists(path));
   unlink(path);
+  fd = socket(AF_UNIX, SOCK_DGRAM, 0); /* alive, but of another type: it does not refuse */
+  REQUIRE_INT(bind(fd, &at.u.sa, at.size), 0);
+  CHECK_INT(qn_listener_open(wire.loop, &at, &opts, &l), -EADDRINUSE);
+  CHECK(exists(path));
+  close(fd);
+  unlink(path);
   l = open_on(&at, &opts); /* somebody answers on it */
   CHECK_INT(qn_listener_open(wire.loop, &at, &opts, &l2), -EADDRINUSE);
   CHECK(exists(path));
