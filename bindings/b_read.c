@@ -292,7 +292,10 @@ static int push_got(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int how, const
   int rc;
   switch (how) {
   case ITEM_UNPACK:
-    return push_unpacked(L, t, u, got);
+    if (got->size > 0) {
+      return push_unpacked(L, t, u, got);
+    }
+    break; /* nothing at all of it: the plain end of the stream */
   case ITEM_PEEK:
     d = qn_stream_data(u->s);
     if (d.size == 0) {
