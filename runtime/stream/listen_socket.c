@@ -112,20 +112,20 @@ static int open_socket(qn_addr_t *addr, const qn_listen_opts_t *opts, int *fd)
   return rc;
 }
 
-int qn__listen_socket_open(qn__listen_socket_t *ls, const qn_addr_t *given,
+int qn__listen_socket_open(qn__listen_socket_t *ls, const qn_addr_t *addr,
                            const qn_listen_opts_t *opts)
 {
   *ls = (qn__listen_socket_t){.fd = -1};
   if (opts->fd >= 0) {
     return adopt(ls, opts->fd);
   }
-  qn_addr_t addr = *given;
-  int rc = open_socket(&addr, opts, &ls->fd);
+  qn_addr_t at = *addr;
+  int rc = open_socket(&at, opts, &ls->fd);
   if (rc < 0) {
     return rc;
   }
-  rc = qn_addr_family(&addr) == QN_FAMILY_UNIX ? bind_unix(ls, &addr, opts)
-                                               : bind_tcp(ls->fd, &addr, opts);
+  rc = qn_addr_family(&at) == QN_FAMILY_UNIX ? bind_unix(ls, &at, opts)
+                                             : bind_tcp(ls->fd, &at, opts);
   if (rc == 0 && listen(ls->fd, opts->backlog) < 0) {
     rc = -errno;
   }
@@ -133,11 +133,7 @@ int qn__listen_socket_open(qn__listen_socket_t *ls, const qn_addr_t *given,
     rc = qn__sock_local(ls->fd, &ls->addr);
   }
   if (rc < 0) {
-    if (!ls->own_file) {
-      ls->addr = (qn_addr_t){0};
-    } else {
-      ls->addr = addr;
-    }
+    ls->addr = at; /* names the file to be removed, if there is one */
     qn__listen_socket_close(ls);
   }
   return rc;

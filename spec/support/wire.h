@@ -119,6 +119,7 @@ TEST_UNUSED static int peer_listen(qn_addr_t *at, int backlog)
   socklen_t size = sizeof at->u;
   int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
   REQUIRE(fd >= 0);
+  *at = a;
   peer_setup(fd);
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   REQUIRE_INT(bind(fd, &a.u.sa, a.size), 0);

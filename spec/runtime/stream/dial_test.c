@@ -78,7 +78,7 @@ static void full_begin(full_t *f)
   for (f->n = 0; f->n < 64; f->n++) {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     f->fds[f->n] = fd;
-    connect(fd, &f->at.u.sa, f->at.size);
+    (void)connect(fd, &f->at.u.sa, f->at.size);
     /* The third one or so stays in SYN_SENT. One that is going to be answered is within a moment.
      */
     struct timeval tv = {.tv_usec = 100000};
@@ -380,7 +380,7 @@ TEST(a_silent_address_leaves_time_for_the_next)
   REQUIRE_INT(listen(full.l, 0), 0);
   for (full.n = 0; full.n < 8; full.n++) { /* more than it takes */
     full.fds[full.n] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-    connect(full.fds[full.n], &at.u.sa, at.size);
+    (void)connect(full.fds[full.n], &at.u.sa, at.size);
   }
   second = loopback(qn_addr_port(&full.at));
   int l = socket(AF_INET, SOCK_STREAM, 0);

@@ -429,7 +429,7 @@ TEST(unix_stale_file_is_replaced_only_on_request)
   loop_begin();
   qn_addr_t at = path_in_folder(path, sizeof path, "stale");
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  bind(fd, &at.u.sa, at.size);
+  REQUIRE_INT(bind(fd, &at.u.sa, at.size), 0);
   close(fd); /* nobody listens, the file stays */
   CHECK_INT(qn_listener_open(wire.loop, &at, NULL, &l), -EADDRINUSE);
   CHECK(exists(path));
