@@ -256,9 +256,6 @@ void qn__close_step(qn_stream_t *s)
   if (rc == 0 && s->top->up && s->top->below != NULL && s->fin != QN__FIN_DONE &&
       s->write_error == 0) {
     rc = qn__filter_finish(s->top); /* a close_notify; a bare socket's FIN comes with its close */
-    if (rc == 0) {
-      s->fin = QN__FIN_DONE;
-    }
   }
   s->in_filter--;
   if (rc == QN_AGAIN) {

@@ -118,6 +118,17 @@ static int flush_down(qn_stream_t *s)
   return rc;
 }
 
+/* 0 nothing is queued, or QN_AGAIN; false: the side has failed. */
+static bool flush_or_fail(qn_stream_t *s, int *rc)
+{
+  *rc = flush_down(s);
+  if (*rc < 0 && *rc != QN_AGAIN) {
+    qn__writing_failed(s, *rc, false);
+    return false;
+  }
+  return true;
+}
+
 int qn__stream_try_flush(qn_stream_t *s) { return flush_down(s); }
 
 int qn__send_pre(qn_stream_t *s)
@@ -343,11 +354,7 @@ int qn_stream_flush(qn_stream_t *s, qn_op_t *op, qn_writer_t *w)
     return rc;
   }
   if (qn__list_empty(&s->writers)) {
-    rc = flush_down(s);
-    if (rc < 0 && rc != QN_AGAIN) {
-      qn__writing_failed(s, rc, false);
-    }
-    if (rc != QN_AGAIN) {
+    if (!flush_or_fail(s, &rc) || rc == 0) {
       return rc;
     }
   }
@@ -440,17 +447,12 @@ static bool only_finish_waits(qn_stream_t *s)
   return s->fin == QN__FIN_WANTED && (w == NULL || w->what == KIND_FINISH);
 }
 
-/* `ready`: in the ready phase, where `done` may run. */
-static void serve_writers(qn_stream_t *s, bool ready)
+static void serve_writers(qn_stream_t *s)
 {
   if (only_finish_waits(s)) {
     (void)qn__finish_step(s);
   }
   for (qn_writer_t *w; (w = head_writer(s)) != NULL;) {
-    if (!ready && w->what == KIND_STEPS) {
-      qn_stream_wake(s, QN_WAKE_WRITE); /* steps run in the ready phase */
-      return;
-    }
     int64_t rc = serve(s, w);
     if (rc == QN_AGAIN) {
       return;
@@ -460,58 +462,48 @@ static void serve_writers(qn_stream_t *s, bool ready)
       return;
     }
     take_writer(w);
-    if (ready) {
-      qn_op_complete(w->op, rc); /* may have done anything to the stream */
-    } else {
-      qn_op_settle(w->op, rc);
-    }
+    qn_op_complete(w->op, rc); /* may have done anything to the stream */
     if (only_finish_waits(s)) {
       (void)qn__finish_step(s);
     }
   }
 }
 
-static void progress(qn_stream_t *s, bool ready)
+void qn__writer_run(qn_stream_t *s)
 {
+  int rc;
+  s->blocked = false;
   if (s->closed) {
     qn__close_step(s);
     return;
   }
-  int rc = s->top != NULL ? flush_down(s) : QN_AGAIN;
-  if (rc < 0 && rc != QN_AGAIN) {
-    qn__writing_failed(s, rc, false);
+  if (s->top == NULL || !flush_or_fail(s, &rc)) {
     return;
   }
-  if (s->top == NULL) {
-    return;
-  }
-  if (ready || rc == 0) {
-    serve_writers(s, ready);
-  }
-  if (s->write_hold != NULL && ready) {
+  serve_writers(s);
+  if (s->write_hold != NULL) {
     s->write_hold->wake(s->write_hold);
-  } else if (s->write_hold != NULL && s->write_hold->waits && rc == 0) {
-    qn_stream_wake(s, QN_WAKE_WRITE);
   }
   if (qn__stall_check(s) < 0) {
     qn__writing_failed(s, -ENOMEM, true);
   }
 }
 
-void qn__writer_run(qn_stream_t *s)
-{
-  s->blocked = false;
-  progress(s, true);
-}
-
+/* No user code in this phase: who waits is served in the next turn. */
 void qn__flush_run(qn_ready_t *r)
 {
   qn_stream_t *s = QN__CONTAINER(r, qn_stream_t, flush);
+  int rc;
   if (s->top == NULL || s->blocked) {
     return;
   }
   qn_stream_retain(s);
-  progress(s, false);
+  if (s->closed) {
+    qn__close_step(s);
+  } else if (flush_or_fail(s, &rc) && rc == 0 &&
+             (head_writer(s) != NULL || (s->write_hold != NULL && s->write_hold->waits))) {
+    qn_stream_wake(s, QN_WAKE_WRITE);
+  }
   qn_stream_release(s);
 }
 
@@ -522,9 +514,7 @@ int64_t qn_stream_push_out(qn_stream_t *s)
     return rc;
   }
   uint64_t before = qn_stream_sent(s);
-  rc = flush_down(s);
-  if (rc < 0 && rc != QN_AGAIN) {
-    qn__writing_failed(s, rc, false);
+  if (!flush_or_fail(s, &rc)) {
     return rc;
   }
   return (int64_t)(qn_stream_sent(s) - before);

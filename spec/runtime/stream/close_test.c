@@ -66,6 +66,46 @@ TEST(a_closing_stream_keeps_itself_alive)
   rig_close(&x.rig);
 }
 
+TEST(closing_drops_what_was_not_read)
+{
+  wire_t x;
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_read_ahead(x.s, true);
+  fake_arrive(x.k, "abc", 3);
+  settle_all(x.loop);
+  put_text(x.s, "q");
+  qn_stream_retain(x.s);
+  qn_stream_close(x.s);
+  CHECK_UINT(qn_stream_available(x.s), 0);
+  CHECK_UINT(qn_stream_data(x.s).size, 0);
+  CHECK(x.k->paused);
+  fake_arrive(x.k, "def", 3); /* nobody reads it any more */
+  settle_all(x.loop);
+  CHECK_UINT(qn_stream_available(x.s), 0);
+  qn_stream_release(x.s);
+  qn_stream_abort(x.s);
+  wire_close(&x);
+}
+
+TEST(who_gives_up_waiting_for_the_end)
+{
+  wire_t x;
+  note_t closed, again;
+  wire_open(&x);
+  note_init(&closed, x.loop);
+  note_init(&again, x.loop);
+  REQUIRE_INT(qn_stream_closed(x.s, &closed.op), QN_AGAIN);
+  qn_op_cancel(&closed.op, QN_E_TIMEOUT);
+  REQUIRE_INT(qn_stream_closed(x.s, &again.op), QN_AGAIN);
+  qn_stream_close(x.s);
+  settle_all(x.loop);
+  CHECK_INT(closed.result, QN_E_TIMEOUT);
+  CHECK_INT(again.done, 1);
+  CHECK_INT(again.result, 0);
+  wire_close(&x);
+}
+
 TEST(abort_drops_the_queue)
 {
   for (int closing = 0; closing < 2; closing++) {
@@ -342,25 +382,41 @@ TEST(close_with_bytes_and_the_dial_fails)
 
 /* --- from inside a filter --------------------------------------------------------------------- */
 
+static bool gracefully;
+
 static int64_t closing_fill(qn_filter_t *f)
 {
-  qn_stream_abort(f->stream); /* as a callback of a TLS library might */
+  if (gracefully) {
+    qn_stream_close(f->stream); /* as a callback of a TLS library might */
+  } else {
+    qn_stream_abort(f->stream);
+  }
   CHECK(f->stream->top == f);
   return QN_AGAIN;
 }
 
 TEST(a_close_inside_a_filter_waits_for_its_return)
 {
-  wire_t x;
-  reading_t r;
-  qn_filter_ops_t ops = fake_ops;
-  ops.fill = closing_fill;
-  wire_open(&x);
-  x.k->filter.ops = &ops;
-  REQUIRE_INT(start_read(&r, x.s, some(1)), QN_AGAIN);
-  CHECK_INT(x.destroyed, 0);
-  settle_all(x.loop);
-  CHECK_INT(x.destroyed, 1);
-  CHECK_INT(r.note.result, QN_E_CLOSED);
-  wire_close(&x);
+  for (int how = 0; how < 2; how++) {
+    wire_t x;
+    reading_t r;
+    qn_filter_ops_t ops = fake_ops;
+    ops.fill = closing_fill;
+    gracefully = how == 0;
+    wire_open(&x);
+    x.k->filter.ops = &ops;
+    put_text(x.s, "abc");
+    x.k->accept = 0;
+    REQUIRE_INT(start_read(&r, x.s, some(1)), QN_AGAIN);
+    CHECK_INT(x.destroyed, 0);
+    settle_all(x.loop);
+    CHECK_INT(r.note.result, QN_E_CLOSED);
+    CHECK_INT(x.destroyed, !gracefully);
+    if (gracefully) {
+      fake_room(x.k, SIZE_MAX);
+      settle_all(x.loop);
+      CHECK_INT(x.destroyed, 1);
+    }
+    wire_close(&x);
+  }
 }

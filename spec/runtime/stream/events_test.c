@@ -78,6 +78,69 @@ TEST(connect_and_close)
   wire_close(&x);
 }
 
+TEST(close_before_there_is_a_connection)
+{
+  wire_t x;
+  log_t log;
+  for (int how = 0; how < 3; how++) {
+    TEST_ROUND("how %d", how);
+    wire_open_unstarted(&x);
+    observe(x.s, &log);
+    qn__stream_set_state(x.s, QN_STATE_HOST_LOOKUP);
+    log.text[0] = 0;
+    if (how == 2) { /* remembered, then the dial fails */
+      put_text(x.s, "abc");
+      qn_stream_close(x.s);
+      CHECK_LOG(log, "");
+      qn__stream_set_state(x.s, QN_STATE_UNCONNECTED);
+      qn__stream_set_error(x.s, QN_E_HOST_NOT_FOUND);
+      settle_all(x.loop);
+      CHECK_LOG(log, "state:unconnected error:HOST_NOT_FOUND closed ");
+    } else {
+      if (how == 0) {
+        qn_stream_close(x.s);
+      } else {
+        qn_stream_abort(x.s);
+      }
+      CHECK_LOG(log, "state:unconnected closed ");
+    }
+    CHECK_INT(qn_stream_state(x.s), QN_STATE_UNCONNECTED);
+    qn_stream_release(x.s);
+    x.k->filter.ops->destroy(&x.k->filter);
+    rig_close(&x.rig);
+  }
+}
+
+TEST(written_while_closing)
+{
+  wire_t x;
+  log_t log;
+  connect_observed(&x, &log);
+  x.k->accept = 0;
+  put_text(x.s, "abcd");
+  qn_stream_close(x.s);
+  fake_room(x.k, 1);
+  settle_all(x.loop);
+  fake_room(x.k, 1);
+  settle_all(x.loop);
+  CHECK_LOG(log, "state:closing written:1 written:1 ");
+  qn_stream_abort(x.s);
+  wire_close(&x);
+}
+
+TEST(nothing_happens_nothing_is_noted)
+{
+  wire_t x;
+  log_t log;
+  connect_observed(&x, &log);
+  CHECK_INT(qn_stream_flush(x.s, NULL, NULL), 0);
+  CHECK_INT(qn_stream_push_out(x.s), 0);
+  qn_stream_wake(x.s, QN_WAKE_READ | QN_WAKE_WRITE | QN_WAKE_START);
+  settle_all(x.loop);
+  CHECK_LOG(log, "");
+  wire_close(&x);
+}
+
 TEST(abort_events)
 {
   wire_t x;

@@ -401,6 +401,37 @@ TEST(end_and_cut)
   }
 }
 
+TEST(the_layers_last_word_goes_out)
+{
+  for (int how = 0; how < 2; how++) {
+    wire_t x;
+    note_t up;
+    wire_open(&x);
+    note_init(&up, x.loop);
+    REQUIRE_INT(qn_stream_push(x.s, &seal_new(true, 1)->filter, &up.op), QN_AGAIN);
+    fake_arrive(x.k, "H\0\2ih", 5);
+    settle_all(x.loop);
+    x.k->late = true;
+    x.k->accept = how == 0 ? SIZE_MAX : 0;
+    put_text(x.s, "a");
+    if (how == 0) {
+      CHECK_INT(qn_stream_finish(x.s, NULL, NULL), 0);
+    } else {
+      qn_stream_close(x.s);
+      fake_room(x.k, SIZE_MAX);
+    }
+    settle_all(x.loop);
+    CHECK_MEM(qn_buf_data(&x.k->wire) + 5, qn_buf_size(&x.k->wire) - 5, "d\0\1`e\0\0", 7);
+    CHECK(x.k->fin);
+    if (how == 0) {
+      qn_stream_abort(x.s);
+    }
+    CHECK(x.k->closed);
+    qn_filter_gone(&x.k->filter);
+    wire_close(&x);
+  }
+}
+
 TEST(questions_fall_through)
 {
   sealed_t x = {0};

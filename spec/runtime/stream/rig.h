@@ -235,8 +235,9 @@ static int fake_finish(qn_filter_t *f)
   if (k->finish_error != 0) {
     return k->finish_error;
   }
-  k->fin = true;
-  return 0;
+  int rc = fake_flush(f);
+  k->fin = k->fin || rc == 0;
+  return rc;
 }
 
 static int fake_query(qn_filter_t *f, int what, void *out)

@@ -157,6 +157,56 @@ TEST(a_large_write_without_a_waiter_is_refused)
   wire_close(&x);
 }
 
+TEST(the_mark_may_be_reached)
+{
+  wire_t x;
+  wire_open(&x);
+  x.k->accept = 0;
+  qn_stream_set_write_mark(x.s, 100);
+  CHECK_INT(put(x.s, big, 40), 0);
+  CHECK_INT(put(x.s, big, 61), QN_AGAIN);
+  CHECK_INT(put(x.s, big, 60), 0);
+  CHECK_INT(put(x.s, big, 1), QN_AGAIN);
+  CHECK_INT(put(x.s, big, 0), 0);
+  wire_close(&x);
+}
+
+/* Part of the queue goes when it is tried, and then the new bytes fit. */
+TEST(a_partial_flush_makes_room)
+{
+  wire_t x;
+  writing_t w;
+  wire_open(&x);
+  x.k->accept = 50;
+  qn_stream_set_write_mark(x.s, 100);
+  CHECK_INT(put(x.s, big, 100), 0);
+  CHECK_INT(start_write(&w, x.s, big, 50), 0);
+  CHECK_UINT(qn_stream_queued(x.s), 100);
+  CHECK_UINT(wire_size(x.k), 50);
+  wire_close(&x);
+}
+
+TEST(a_refused_flush_is_not_repeated_before_the_wake)
+{
+  wire_t x;
+  wire_open(&x);
+  x.k->accept = 1;
+  put_text(x.s, "abc");
+  settle_all(x.loop);
+  int flushes = x.k->flushes;
+  for (int i = 0; i < 3; i++) {
+    put_text(x.s, "d");
+    qn_stream_push_out(x.s);
+    settle_all(x.loop);
+  }
+  CHECK_INT(x.k->flushes, flushes);
+  fake_room(x.k, SIZE_MAX);
+  settle_all(x.loop);
+  CHECK_INT(x.k->flushes, flushes + 1);
+  CHECK_MEM(wire_data(x.k), wire_size(x.k), "abcddd", 6);
+  wire_close(&x);
+}
+
 /* --- flush and finish ------------------------------------------------------------------------- */
 
 TEST(flush_waits_until_the_queue_is_empty)
@@ -369,6 +419,73 @@ TEST(gates)
   rig_close(&rig);
 }
 
+TEST(errors_found_by_a_flush_or_a_finish)
+{
+  for (int how = 0; how < 4; how++) {
+    TEST_ROUND("how %d", how);
+    wire_t x;
+    writing_t w;
+    wire_open(&x);
+    put_text(x.s, "abc");
+    if (how == 3) {
+      x.k->finish_error = -EIO;
+    } else {
+      x.k->write_error = -EIO;
+    }
+    qn_stream_set_write_mark(x.s, 3);
+    int64_t rc = how == 0   ? qn_stream_flush(x.s, NULL, NULL)
+                 : how == 1 ? qn_stream_push_out(x.s)
+                 : how == 2 ? start_write(&w, x.s, "d", 1)
+                            : qn_stream_finish(x.s, NULL, NULL);
+    CHECK_INT(rc, -EIO);
+    CHECK_INT(qn_stream_error(x.s), -EIO);
+    CHECK_INT(put_text(x.s, "x"), -EIO);
+    CHECK_INT(qn_stream_finish(x.s, NULL, NULL), -EIO);
+    wire_close(&x);
+  }
+}
+
+TEST(after_finish_and_close)
+{
+  wire_t x;
+  note_t note;
+  qn_writer_t w;
+  wire_open(&x);
+  note_init(&note, x.loop);
+  CHECK_INT(qn_stream_finish(x.s, &note.op, &w), 0);
+  CHECK_INT(qn_stream_flush(x.s, &note.op, &w), 0);
+  qn_stream_close(x.s);
+  CHECK_INT(qn_stream_finish(x.s, &note.op, &w), QN_E_CLOSED);
+  CHECK_INT(qn_stream_flush(x.s, &note.op, &w), QN_E_CLOSED);
+  CHECK_INT(put_text(x.s, "x"), QN_E_CLOSED);
+  wire_close(&x);
+}
+
+TEST(a_flush_behind_a_finish)
+{
+  wire_t x;
+  note_t end, flush;
+  qn_writer_t ew, fw;
+  wire_open(&x);
+  x.k->accept = 0;
+  x.k->late = true;
+  qn_stream_read_ahead(x.s, true);
+  fake_end(x.k, 0);
+  settle_all(x.loop);
+  put_text(x.s, "abc");
+  note_init(&end, x.loop);
+  note_init(&flush, x.loop);
+  REQUIRE_INT(qn_stream_finish(x.s, &end.op, &ew), QN_AGAIN);
+  REQUIRE_INT(qn_stream_flush(x.s, &flush.op, &fw), QN_AGAIN);
+  fake_room(x.k, 3); /* both sides are over with it */
+  settle_all(x.loop);
+  CHECK_INT(end.done + flush.done, 2);
+  CHECK_INT(end.result + flush.result, 0);
+  CHECK_INT(qn_stream_state(x.s), QN_STATE_UNCONNECTED);
+  qn_filter_gone(&x.k->filter);
+  wire_close(&x);
+}
+
 /* --- before the stack is up ------------------------------------------------------------------- */
 
 TEST(written_while_connecting)
@@ -406,6 +523,29 @@ TEST(written_while_connecting)
   wire_close(&x);
 }
 
+TEST(the_mark_counts_before_the_stack_is_up)
+{
+  wire_t x;
+  wire_open_unstarted(&x);
+  qn__stream_set_state(x.s, QN_STATE_CONNECTING);
+  qn_stream_set_write_mark(x.s, 100);
+  CHECK_INT(put(x.s, big, 40), 0);
+  CHECK_INT(put(x.s, big, 61), QN_AGAIN);
+  CHECK_INT(put(x.s, big, 60), 0);
+  CHECK_INT(put(x.s, big, 1), QN_AGAIN);
+  note_t note;
+  qn_writer_t w;
+  note_init(&note, x.loop);
+  REQUIRE_INT(qn_stream_flush(x.s, &note.op, &w), QN_AGAIN);
+  CHECK_INT(qn_stream_push_out(x.s), 0);
+  REQUIRE_INT(qn__stream_plug(x.s, &x.k->filter), 0);
+  settle_all(x.loop);
+  CHECK_INT(note.done, 1);
+  CHECK_INT(note.result, 0);
+  CHECK_UINT(wire_size(x.k), 100);
+  wire_close(&x);
+}
+
 TEST(a_dial_that_fails_settles_readers_and_writers)
 {
   wire_t x;
@@ -439,7 +579,7 @@ TEST(a_dial_that_fails_settles_readers_and_writers)
 typedef struct stepper {
   int calls, until;
   int64_t result;
-  bool puts;
+  bool puts, notes;
 } stepper_t;
 
 static int64_t one_step(qn_stream_t *s, void *arg)
@@ -452,6 +592,9 @@ static int64_t one_step(qn_stream_t *s, void *arg)
     if (rc < 0) {
       return rc;
     }
+  }
+  if (p->notes) {
+    qn__stream_note_sent(s, 7);
   }
   if (p->calls < p->until) {
     qn_stream_wake(s, QN_WAKE_WRITE);
@@ -489,12 +632,13 @@ TEST(steps_queue_with_the_writers)
 
 TEST(steps_that_fail_or_are_cancelled)
 {
-  for (int how = 0; how < 3; how++) {
+  for (int how = 0; how < 4; how++) {
     TEST_ROUND("how %d", how);
     wire_t x;
     note_t note;
     qn_writer_t w;
-    stepper_t st = {.until = how == 0 ? 1 : 1000, .result = -EIO, .puts = how == 1};
+    stepper_t st = {
+        .until = how == 0 ? 1 : 1000, .result = -EIO, .puts = how == 1, .notes = how == 3};
     qn__steps_t steps = {one_step, &st};
     wire_open(&x);
     note_init(&note, x.loop);
@@ -507,9 +651,44 @@ TEST(steps_that_fail_or_are_cancelled)
     settle_all(x.loop);
     CHECK_INT(st.calls, 1);
     CHECK_INT(note.result, how == 0 ? -EIO : QN_E_TIMEOUT);
-    CHECK_INT(put_text(x.s, "x"), how == 0 ? -EIO : how == 1 ? QN_E_CANCELLED : 0);
+    CHECK_INT(put_text(x.s, "x"), how == 0 ? -EIO : how == 2 ? 0 : QN_E_CANCELLED);
     wire_close(&x);
   }
+}
+
+/* A step that fills the queue and waits for a flush that comes at the end of the turn. */
+static int64_t filling_step(qn_stream_t *s, void *arg)
+{
+  int *left = arg;
+  for (; *left > 0; --*left) {
+    if (qn_stream_queued(s) >= 8) {
+      return QN_AGAIN;
+    }
+    qn_slice_t v = {(const uint8_t *)"step", 4};
+    int rc = qn__stream_put(s, &v, 1);
+    if (rc < 0) {
+      return rc;
+    }
+  }
+  return qn__stream_try_flush(s);
+}
+
+TEST(steps_go_on_after_the_flush_of_the_turn)
+{
+  wire_t x;
+  note_t note;
+  qn_writer_t w;
+  int left = 9;
+  qn__steps_t steps = {filling_step, &left};
+  wire_open(&x);
+  note_init(&note, x.loop);
+  REQUIRE_INT(qn__stream_steps(x.s, &note.op, &w, &steps), QN_AGAIN);
+  settle_all(x.loop);
+  CHECK_INT(note.done, 1);
+  CHECK_INT(note.result, 0);
+  CHECK_UINT(wire_size(x.k), 36);
+  CHECK_UINT(w.taken, 36);
+  wire_close(&x);
 }
 
 TEST(bytes_sent_past_the_queue_count)
