@@ -1,0 +1,236 @@
+-- Every script of examples/ runs here against the real thing, and what it prints is compared with
+-- what its head comment quotes.
+
+local qn = require "qn"
+local program = require "spec.support.program"
+local servers = require "spec.support.servers"
+
+local function names_of(command)
+  local names = {}
+  local pipe <close> = assert(io.popen(command))
+  for name in pipe:lines() do
+    names[#names + 1] = name
+  end
+  return names
+end
+
+local function lines_of(path)
+  local lines = {}
+  for line in io.lines(path) do
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+-- The output that the head comment of an example quotes.
+local function quoted(name)
+  local out, inside = {}, false
+  for line in io.lines("examples/" .. name) do
+    if line:find("^%-%- Prints") then
+      inside = true
+    elseif inside and line:find("^%-%-   ") then
+      out[#out + 1] = line:sub(6)
+    elseif inside then
+      break
+    end
+  end
+  assert.is_true(#out > 0, name .. " quotes no output")
+  return table.concat(out, "\n") .. "\n"
+end
+
+local function command_of(name, ...)
+  return { program.qnlua(), "examples/" .. name, ... }
+end
+
+local function run(name, ...)
+  local status, out, err = program.run(command_of(name, ...))
+  assert.equal("", err)
+  assert.equal(0, status)
+  return out
+end
+
+-- Starts an example that serves; its first line names the port.
+local function serve(name, ...)
+  local server = program.start(command_of(name, ...))
+  server.port = math.tointeger(tonumber(server:wait_for("port (%d+)[^\n]*\n")))
+  return server
+end
+
+describe("examples", function()
+  it("have a head that says what they show, how they run and what they print", function()
+    local names = names_of("ls examples/*.lua")
+    assert.is_true(#names >= 11)
+    for _, path in ipairs(names) do
+      local lines = lines_of(path)
+      assert.is_true(#lines >= 15 and #lines <= 80, path .. " has " .. #lines .. " lines")
+      local head = {}
+      for _, line in ipairs(lines) do
+        if not line:find("^%-%-") then
+          break
+        end
+        head[#head + 1] = line
+      end
+      head = table.concat(head, "\n")
+      assert.truthy(head:find("qnlua " .. path, 1, true), path .. " does not say how it runs")
+      assert.truthy(head:find("\n-- Prints", 1, true), path .. " does not say what it prints")
+    end
+  end)
+
+  it("fortune.lua: a server and three clients", function()
+    assert.equal(quoted("fortune.lua"), run("fortune.lua"))
+  end)
+
+  it("fortune_server.lua and both clients", function()
+    local server <close> = serve("fortune_server.lua", "127.0.0.1", 0)
+    local expected = quoted("fortune_server.lua"):gsub("4001", server.port)
+    assert.equal(expected, (server:output()))
+    expected = quoted("blocking_fortune_client.lua"):gsub("4001", server.port)
+    assert.equal(expected, run("blocking_fortune_client.lua", "127.0.0.1", server.port))
+    expected = quoted("fortune_client.lua")
+    assert.equal(expected, run("fortune_client.lua", "127.0.0.1", server.port))
+    assert.equal(130, (server:stop("INT")))
+  end)
+
+  it("fortune clients without a server say so and fail", function()
+    local port = program.free_port()
+    local status, out = program.run(command_of("blocking_fortune_client.lua", "127.0.0.1", port))
+    assert.equal(1, status)
+    assert.equal("cannot connect: connection refused\n", out)
+    local _, errors
+    status, _, errors = program.run(command_of("fortune_client.lua", "127.0.0.1", port))
+    assert.equal(1, status)
+    assert.equal(3, select(2, errors:gsub("no fortune: connect[^\n]+refused", "")))
+  end)
+
+  it("fortune clients give up on a server that says nothing", function()
+    local silent <close> = assert(qn.tcp.listen("127.0.0.1", 0))
+    local command = command_of("fortune_client.lua", "127.0.0.1", silent:port())
+    local status, _, errors = program.run(command)
+    assert.equal(1, status)
+    assert.equal(3, select(2, errors:gsub("no fortune: [^\n]*TIMEOUT", "")))
+  end)
+
+  it("blocking_fortune_client.lua runs in a stock interpreter", function()
+    local build = program.qnlua():match("^(.*)/bin/qnlua$")
+    local server <close> = serve("fortune_server.lua", "127.0.0.1", 0)
+    local status, out, errors = program.run(
+      { "lua5.4", "examples/blocking_fortune_client.lua", "127.0.0.1", server.port },
+      { environment = { LUA_CPATH = build .. "/lib/?.so;;",
+        LD_PRELOAD = os.getenv("QN_PRELOAD") or "", ASAN_OPTIONS = "detect_leaks=0" } })
+    assert.equal("", errors)
+    assert.equal(0, status)
+    assert.equal((quoted("blocking_fortune_client.lua"):gsub("4001", server.port)), out)
+  end)
+
+  it("redis_client.lua: against redis-server", function()
+    local redis <close> = servers.redis()
+    local expected = quoted("redis_client.lua"):gsub("6379", redis.port)
+    assert.equal(expected, run("redis_client.lua", "127.0.0.1", redis.port))
+    assert.is_true(#lines_of("examples/redis_client.lua") < 60)
+  end)
+
+  it("http_fetch.lua: against nginx", function()
+    local nginx <close> = servers.nginx { ["hello.txt"] = "Hello from nginx\n" }
+    local out = run("http_fetch.lua", "127.0.0.1", nginx.port, "/hello.txt")
+    assert.equal(quoted("http_fetch.lua"), out)
+    out = run("http_fetch.lua", "127.0.0.1", nginx.port, "/none")
+    assert.truthy(out:find("^HTTP/1.1 404 Not Found\n"))
+  end)
+
+  it("smtp_server.lua and smtp_dialogue.lua", function()
+    local server <close> = serve("smtp_server.lua", "127.0.0.1", 0)
+    assert.equal(quoted("smtp_dialogue.lua"), run("smtp_dialogue.lua", "127.0.0.1", server.port))
+    local _, out, errors = server:stop()
+    assert.equal((quoted("smtp_server.lua"):gsub("2525", server.port)), out)
+    assert.equal("", errors)
+  end)
+
+  it("smtp_server.lua survives what clients may send", function()
+    local server <close> = serve("smtp_server.lua", "127.0.0.1", 0)
+    local socket <close> = assert(qn.tcp.connect("127.0.0.1", server.port))
+    assert.equal("220 qnlua ready", socket:read_until("\r\n"))
+    local bad = { { "", 500 }, { "\0\1", 500 }, { "EHLO x", 500 }, { "DATA", 503 },
+      { "MAIL x", 501 }, { "RCPT TO:<a@b>", 550 } }
+    for _, pair in ipairs(bad) do
+      assert(socket:write(pair[1], "\r\n"))
+      assert.equal(tostring(pair[2]), socket:read_until("\r\n"):sub(1, 3))
+    end
+    assert(socket:write(("x"):rep(2000)))
+    local gone, err = socket:read("a", { timeout = 10 })
+    assert.is_true(gone == "" or err.kind == "reset")
+    server:wait_for("listening")
+    program.until_true("the report", function()
+      return select(2, server:output()):find("a client was cut off: read [^\n]*LIMIT")
+    end)
+  end)
+
+  it("port_forwarder.lua: in front of fortune_server.lua", function()
+    local target <close> = serve("fortune_server.lua", "127.0.0.1", 0)
+    local forwarder <close> = serve("port_forwarder.lua", "127.0.0.1", target.port, 0)
+    local expected = quoted("blocking_fortune_client.lua"):gsub("4001", forwarder.port)
+    assert.equal(expected, run("blocking_fortune_client.lua", "127.0.0.1", forwarder.port))
+    forwarder:wait_for("bytes down\n")
+    expected = quoted("port_forwarder.lua"):gsub("4001", target.port):gsub("4003", forwarder.port)
+    assert.equal(expected, (forwarder:output()))
+  end)
+
+  it("length_prefixed.lua", function()
+    assert.equal(quoted("length_prefixed.lua"), run("length_prefixed.lua"))
+  end)
+end)
+
+describe("chat_server.lua", function()
+  local function member(server, name)
+    local socket = assert(qn.tcp.connect("127.0.0.1", server.port))
+    assert.equal("your name?", socket:read("l", { timeout = 10 }))
+    assert(socket:write(name, "\n"))
+    assert.equal(name .. " has joined", socket:read("l", { timeout = 10 }))
+    return socket
+  end
+
+  it("carries lines, joins and leaves to all", function()
+    local server <close> = serve("chat_server.lua", "127.0.0.1", 0)
+    assert.equal((quoted("chat_server.lua"):gsub("4002", server.port)), (server:output()))
+    local ann <close> = member(server, "ann")
+    local ben = member(server, "ben")
+    assert.equal("ben has joined", ann:read("l", { timeout = 10 }))
+    assert(ben:write("hello\27[31m all\n"))
+    assert.equal("ben: hello[31m all", ann:read("l", { timeout = 10 }))
+    assert(ann:write("hello ben\n"))
+    assert.equal("ann: hello ben", ben:read("l", { timeout = 10 }))
+    local second <close> = assert(qn.tcp.connect("127.0.0.1", server.port))
+    assert(second:write("ann\n"))
+    assert.equal("your name?\nthis name is taken\n", second:read("a", { timeout = 10 }))
+    ben:close()
+    assert.equal("ben has left", ann:read("l", { timeout = 10 }))
+  end)
+
+  it("drops a member that does not read, and nobody waits for it", function()
+    local server <close> = serve("chat_server.lua", "127.0.0.1", 0)
+    local slow <close> = member(server, "slow")
+    slow:set_read_buffer_size(4096)
+    local reader <close> = member(server, "reader")
+    local talker <close> = member(server, "talker")
+    assert.equal("talker has joined", reader:read("l", { timeout = 10 }))
+    local line, heard, left = ("x"):rep(3000), 0, false
+    qn.group({ timeout = 60 }, function(g)
+      g:spawn(function()
+        for text in reader:lines("l") do
+          if text == "slow has left" then
+            left = true
+            return
+          end
+          heard = heard + 1
+        end
+      end)
+      for _ = 1, 20000 do -- until it has been dropped: at most 60 MB, more than any kernel holds
+        assert(talker:write(line, "\n"))
+        if left then
+          break
+        end
+      end
+    end)
+    assert.is_true(left)
+    assert.is_true(heard > 80) -- what was said before went to the others
+  end)
+end)

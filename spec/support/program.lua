@@ -1,0 +1,147 @@
+-- Programs beside a spec: started in the background with their output in files of a scratch
+-- folder, waited for by condition, stopped by process id. Used by specs that need a second process;
+-- a program that is still there at the end of its `<close>` variable is killed, its folder removed.
+
+local qn = require "qn"
+local core = require "qn.core"
+
+local M = {}
+
+local Program = {}
+Program.__index = Program
+
+local PATIENCE <const> = 20 -- seconds; only a broken program ever takes that long
+
+local function quote(word)
+  return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
+end
+
+local function slurp(path)
+  local file <close> = io.open(path, "rb")
+  return file and file:read("a")
+end
+
+local function lines_of(command)
+  local pipe <close> = assert(io.popen(command))
+  return pipe:read("a")
+end
+
+---The program that runs this spec.
+function M.qnlua()
+  local build = os.getenv("QN_BUILD")
+  if build then
+    return build .. "/bin/qnlua"
+  end
+  return lines_of("readlink /proc/" .. core.pid() .. "/exe"):match("%C+")
+end
+
+---A new empty folder; the caller removes it with `remove`.
+function M.scratch()
+  return lines_of("mktemp -d"):match("%C+")
+end
+
+function M.remove(folder)
+  assert(folder:find("^/tmp/"), "not a scratch folder")
+  os.execute("rm -rf " .. quote(folder))
+end
+
+---A port that nobody listens on now.
+function M.free_port()
+  local server <close> = assert(qn.tcp.listen("127.0.0.1", 0))
+  return server:port()
+end
+
+---Waits until `condition()` is true and returns its results; fails with `what` after a while.
+function M.until_true(what, condition)
+  local give_up = qn.now() + PATIENCE
+  while true do
+    local results = table.pack(condition())
+    if results[1] then
+      return table.unpack(results, 1, results.n)
+    end
+    if qn.now() > give_up then
+      error("waited in vain for " .. what, 2)
+    end
+    qn.sleep(0.005)
+  end
+end
+
+-- $1 is the scratch folder, the rest the command. Process id and status appear whole or not at all.
+local LAUNCH <const> = [[
+f=$1
+shift
+"$@" >"$f/out" 2>"$f/err" </dev/null &
+echo $! >"$f/pid.new" && mv "$f/pid.new" "$f/pid"
+wait $!
+echo $? >"$f/status.new" && mv "$f/status.new" "$f/status"
+]]
+
+---Starts a program. `words` are the command and its arguments; `opts.environment` adds variables.
+function M.start(words, opts)
+  local folder = M.scratch()
+  local command = { "sh", "-c", LAUNCH, "sh", folder, "env" }
+  for name, value in pairs(opts and opts.environment or {}) do
+    command[#command + 1] = name .. "=" .. value
+  end
+  table.move(words, 1, #words, #command + 1, command)
+  for i, word in ipairs(command) do
+    command[i] = quote(word)
+  end
+  os.execute(table.concat(command, " ") .. " >/dev/null 2>&1 &")
+  local self = setmetatable({ folder = folder, name = words[1]:match("[^/]+$") }, Program)
+  self.pid = M.until_true("the start of " .. self.name, function()
+    return math.tointeger(tonumber(slurp(folder .. "/pid") or ""))
+  end)
+  return self
+end
+
+---What it has written to standard output so far, and to standard error.
+function Program:output()
+  return slurp(self.folder .. "/out") or "", slurp(self.folder .. "/err") or ""
+end
+
+---Its exit status, or nil while it runs (128 + number when a signal ended it).
+function Program:status()
+  return math.tointeger(tonumber(slurp(self.folder .. "/status") or ""))
+end
+
+---Waits until its output matches a pattern; returns the captures.
+function Program:wait_for(pattern)
+  return M.until_true(self.name .. " to print " .. pattern, function()
+    local out, err = self:output()
+    if self:status() and not out:find(pattern) then
+      error(("%s has ended with status %d: %s%s"):format(self.name, self:status(), out, err), 0)
+    end
+    return out:match(pattern)
+  end)
+end
+
+---Waits for its end; returns the exit status, what it printed, and its standard error.
+function Program:wait()
+  local status = M.until_true("the end of " .. self.name, function() return self:status() end)
+  return status, self:output()
+end
+
+---Sends a signal ("TERM" when none is given) and waits for the end.
+function Program:stop(signal)
+  if not self:status() then
+    os.execute(("kill -%s %d 2>/dev/null"):format(signal or "TERM", self.pid))
+  end
+  return self:wait()
+end
+
+function Program:__close()
+  if not self:status() then
+    os.execute(("kill -KILL %d 2>/dev/null"):format(self.pid))
+    self:wait()
+  end
+  M.remove(self.folder)
+end
+
+---Runs a program to its end: exit status, standard output, standard error.
+function M.run(words, opts)
+  local program <close> = M.start(words, opts)
+  return program:wait()
+end
+
+return M

@@ -1,0 +1,96 @@
+-- Real servers of the distribution for specs: each on a free port of 127.0.0.1, with all its files
+-- in a scratch folder, ready to answer when the starter returns, stopped by its id at `<close>`.
+
+local qn = require "qn"
+local program = require "spec.support.program"
+
+local M = {}
+
+local Server = {}
+Server.__index = Server
+
+local function write_file(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(text))
+end
+
+-- Waits until something accepts on the port; fails with what the program says when it ends instead.
+local function wait_until_it_answers(server)
+  program.until_true(server.program.name .. " to answer", function()
+    local status = server.program:status()
+    if status then
+      local out, err = server.program:output()
+      error(("%s has ended with status %d: %s%s"):format(server.program.name, status, out, err), 0)
+    end
+    local socket = qn.tcp.connect("127.0.0.1", server.port, { timeout = 1 })
+    if socket then
+      socket:close()
+    end
+    return socket
+  end)
+end
+
+local function start(folder, port, words)
+  local server = { folder = folder, port = port, program = program.start(words) }
+  setmetatable(server, Server)
+  local ok, err = pcall(wait_until_it_answers, server)
+  if not ok then
+    server:stop()
+    error(err, 0)
+  end
+  return server
+end
+
+function Server:stop()
+  if self.program then
+    self.program:stop("TERM")
+    self.program:__close()
+    self.program = nil
+    program.remove(self.folder)
+  end
+end
+Server.__close = Server.stop
+
+---A Redis server without persistence. Fields: port, folder.
+function M.redis()
+  local folder, port = program.scratch(), program.free_port()
+  return start(folder, port, { "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
+    "--appendonly", "no", "--dir", folder, "--daemonize", "no" })
+end
+
+local NGINX <const> = [[
+daemon off;
+master_process off;
+pid @DIR@/pid;
+error_log @DIR@/error.log;
+events {}
+http {
+  access_log off;
+  default_type text/plain;
+  client_body_temp_path @DIR@/body;
+  proxy_temp_path @DIR@/proxy;
+  fastcgi_temp_path @DIR@/fastcgi;
+  uwsgi_temp_path @DIR@/uwsgi;
+  scgi_temp_path @DIR@/scgi;
+  server {
+    listen 127.0.0.1:@PORT@;
+    root @DIR@/www;
+  }
+}
+]]
+
+---An nginx that serves the given files.
+---@param files table<string, string> path beneath the root to content
+function M.nginx(files)
+  local folder, port = program.scratch(), program.free_port()
+  os.execute("mkdir " .. folder .. "/www")
+  for path, text in pairs(files) do
+    write_file(folder .. "/www/" .. path, text)
+  end
+  local values = { DIR = folder, PORT = port }
+  write_file(folder .. "/nginx.conf", (NGINX:gsub("@(%u+)@", values)))
+  return start(folder, port,
+    { "nginx", "-p", folder, "-e", folder .. "/error.log", "-c", folder .. "/nginx.conf" })
+end
+
+return M
