@@ -18,11 +18,9 @@ static int push_copied(lua_State *L, qnl_task_t *t, int64_t result)
   if (result < 0) {
     qnl_stream_fail(L, failed == 'w' ? dst : src, (int)result, "copy", failed == 'w' ? "write" : "read");
     lua_pushinteger(L, (lua_Integer)moved);
-    qnl_error_set(L, "partial", -1);
-    lua_pop(L, 1);
+    qnl_error_set(L, "partial");
     lua_pushstring(L, failed == 'w' ? "write" : "read");
-    qnl_error_set(L, "side", -1);
-    lua_pop(L, 1);
+    qnl_error_set(L, "side");
     return 2;
   }
   lua_pushinteger(L, (lua_Integer)moved);
@@ -71,8 +69,7 @@ static int push_sent(lua_State *L, qnl_task_t *t, int64_t result)
   if (result < 0) {
     qnl_stream_fail(L, u, (int)result, "send_file", "write");
     lua_pushinteger(L, (lua_Integer)sent);
-    qnl_error_set(L, "partial", -1);
-    lua_pop(L, 1);
+    qnl_error_set(L, "partial");
     return 2;
   }
   lua_pushinteger(L, (lua_Integer)result);

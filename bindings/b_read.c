@@ -95,9 +95,7 @@ static int fail(lua_State *L, qnl_stream_t *u, qnl_task_t *t, int code)
   if (code == QN_E_EOF) {
     size_t left = qn_stream_available(u->s);
     if (take(L, u, left, 0) == 0) {
-      lua_insert(L, -2);
-      qnl_error_set(L, "partial", -2);
-      lua_remove(L, -2);
+      qnl_error_set(L, "partial");
     }
   }
   return 2;
@@ -462,8 +460,7 @@ static int push_skip(lua_State *L, qnl_task_t *t, int64_t result)
   if (result < 0 && !still_busy(t, u, result)) {
     fail(L, u, t, (int)result);
     lua_pushinteger(L, t->wait.a);
-    qnl_error_set(L, "skipped", -1);
-    lua_pop(L, 1);
+    qnl_error_set(L, "skipped");
     return 2;
   }
   if (result >= 0) {

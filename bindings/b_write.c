@@ -51,8 +51,7 @@ static int fail(lua_State *L, qnl_stream_t *u, int code, const char *op, size_t 
   qnl_push_stream_error(L, u, code, op, "write");
   if (taken > 0) {
     lua_pushinteger(L, (lua_Integer)taken);
-    qnl_error_set(L, "partial", -1);
-    lua_pop(L, 1);
+    qnl_error_set(L, "partial");
   }
   return 2;
 }

@@ -56,11 +56,10 @@ int qnl_fail(lua_State *L, int code, const char *op)
   return qnl_fail_info(L, &(qnl_errinfo_t){.code = code, .op = op});
 }
 
-void qnl_error_set(lua_State *L, const char *field, int idx)
+void qnl_error_set(lua_State *L, const char *field)
 {
-  idx = lua_absindex(L, idx);
-  lua_getiuservalue(L, -1, 1);
-  lua_pushvalue(L, idx);
+  lua_getiuservalue(L, -2, 1);
+  lua_insert(L, -2);
   lua_setfield(L, -2, field);
   lua_pop(L, 1);
 }

@@ -127,8 +127,8 @@ int qnl_push_error(lua_State *L, const qnl_errinfo_t *e);
 /* nil, err: returns 2. */
 int qnl_fail(lua_State *L, int code, const char *op);
 int qnl_fail_info(lua_State *L, const qnl_errinfo_t *e);
-/* Sets a field of the error object on top of the stack to the value at `idx`. */
-void qnl_error_set(lua_State *L, const char *field, int idx);
+/* Pops the value on top of the stack and makes it a field of the error object below. */
+void qnl_error_set(lua_State *L, const char *field);
 /* Raises an error object of a kind (misuse that has a kind, such as not_yieldable). */
 int qnl_throw(lua_State *L, qn_kind_t kind, const char *code, const char *fmt, ...) QN_PRINTF(4, 5);
 /* Makes the error carry its kind only (qn.error): kind name, message, fields table or 0. */
