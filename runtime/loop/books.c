@@ -106,4 +106,6 @@ qn__trace_fn qn__loop_trace_get(const qn_loop_t *loop, void **data)
   return loop->trace;
 }
 
+qn_list_t *qn__loop_streams(qn_loop_t *loop) { return &loop->streams; }
+
 uint64_t qn__loop_next_id(qn_loop_t *loop) { return ++loop->last_id; }

@@ -54,6 +54,7 @@ qn_loop_t *qn_loop_new(struct uv_loop_s *uv)
   }
   qn__list_init(&loop->ready);
   qn__list_init(&loop->flush);
+  qn__list_init(&loop->streams);
   loop->attached = uv != NULL;
   loop->uv = uv != NULL ? uv : &loop->own;
   if (uv == NULL && uv_loop_init(&loop->own) < 0) {

@@ -35,6 +35,7 @@ typedef struct qn__type_count {
 
 struct qn_loop {
   qn_list_t ready, flush;
+  qn_list_t streams; /* of the stream floor; its nodes mean nothing here */
   uv_loop_t *uv;
   bool attached; /* the host runs the uv loop */
   bool in_turn;  /* qn_loop_turn is running: it runs the phases, not prepare and check */

@@ -13,6 +13,9 @@ void qn__object_gone(qn_loop_t *loop, const char *type);
 void qn__handle_opened(qn_loop_t *loop);
 void qn__handle_closed(qn_loop_t *loop);
 
+/* The head of the list of live streams, which the stream floor keeps. */
+qn_list_t *qn__loop_streams(qn_loop_t *loop);
+
 /* Intrusive lists. */
 static inline void qn__list_init(qn_list_t *l) { l->next = l->prev = l; }
 static inline bool qn__list_empty(const qn_list_t *l) { return l->next == l || l->next == NULL; }

@@ -60,6 +60,7 @@ qn_stream_t *qn__stream_make(qn_loop_t *loop)
   qn_ready_init(&s->ready, stream_run);
   qn_ready_init(&s->flush, qn__flush_run);
   qn__list_init(&s->writers);
+  qn__list_append(qn__loop_streams(loop), &s->live);
   qn__object_born(loop, "stream");
   return s;
 }
@@ -101,6 +102,7 @@ void qn_stream_release(qn_stream_t *s)
   if (s->extra != NULL) {
     free_extra(s, s->extra);
   }
+  qn__list_remove(&s->live);
   qn__object_gone(s->loop, "stream");
   qn_free(s);
 }

@@ -78,6 +78,7 @@ typedef struct qn__extra {
 struct qn_stream {
   qn_ready_t ready; /* the one wake-up */
   qn_ready_t flush; /* at the end of the ready phase, when something was handed down */
+  qn_list_t live;   /* in the loop's list of all streams */
   qn_loop_t *loop;
   qn_filter_t *top;
   qn__extra_t *extra;

@@ -62,6 +62,12 @@ QN_API void qn_stream_abort(qn_stream_t *s);
  * settles with 0. One waiter per stream (QN_E_BUSY). */
 QN_API int qn_stream_closed(qn_stream_t *s, qn_op_t *op);
 
+/* The end of a program. _close closes every stream of the loop gracefully, _closing tells whether
+ * one still holds bytes that it is sending, _abort ends them all at once. References stay. */
+QN_API void qn_streams_close(qn_loop_t *loop);
+QN_API bool qn_streams_closing(qn_loop_t *loop);
+QN_API void qn_streams_abort(qn_loop_t *loop);
+
 /* --- reading --------------------------------------------------------------------------------- */
 
 typedef enum qn_want_kind {
@@ -74,7 +80,9 @@ typedef enum qn_want_kind {
 } qn_want_kind_t;
 
 /* Looks at the bytes so far: > 0 = this many bytes are the item; 0 = more is needed (*need is set
- * to the least total that can help, 0 = one more); negative = error. `ended`: no more will come. */
+ * to the least total that can help, 0 = one more); negative = error. `ended`: no more will come.
+ * *need is 0 at the first look at an item: what the scanner noted in `arg` is void then, else all
+ * bytes that it has seen are still there and it may go on where it was. */
 typedef int64_t (*qn_scan_fn)(const uint8_t *data, size_t size, bool ended, size_t *need,
                               void *arg);
 
