@@ -269,7 +269,7 @@ TEST(partial_writes_tcp)
   loop_begin();
   tcp_pair(fds);
   setsockopt(fds[1], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-  slow_reader(fds, 150000, 1);
+  slow_reader(fds, 60000, 1);
   loop_end();
 }
 

@@ -590,6 +590,27 @@ TEST(too_many_open_files)
   CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+TEST(a_socket_that_stops_listening_is_given_up)
+{
+  qn_stream_t *s;
+  notes_t notes = {0};
+  qn_addr_t at;
+  wire_op_t w;
+  loop_begin();
+  qn_listener_t *l = open_tcp(30, &at);
+  qn_listener_observe(l, observe, &notes);
+  REQUIRE_INT(qn_listener_accept(l, op_new(&w), &s), QN_AGAIN);
+  shutdown(qn_listener_fd(l), SHUT_RD);
+  WAIT_UNTIL(w.done);
+  CHECK_INT(w.result, -EINVAL);
+  CHECK_INT(notes.failed, 1);
+  CHECK_INT(qn_listener_accept(l, op_new(&w), &s), -EINVAL);
+  turns(5);
+  CHECK(!qn_loop_alive(wire.loop));
+  listener_end(l);
+  loop_end();
+}
+
 TEST(no_memory_anywhere)
 {
   for (uint64_t nth = 1; nth < 40; nth++) {

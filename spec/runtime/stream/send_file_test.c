@@ -102,7 +102,7 @@ TEST(a_slow_reader)
   setsockopt(fds[1], SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
   qn_stream_t *s = stream_on(fds[0]);
   qn_stream_set_option(s, "send_buffer", 4096);
-  whole_file(s, fds[1], 300001, 2000);
+  whole_file(s, fds[1], 60001, 2000);
   close(fds[1]);
   stream_end(s);
   loop_end();
