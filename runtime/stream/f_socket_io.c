@@ -20,19 +20,15 @@
 #include <time.h>
 
 #define SEND_AT_ONCE (16u * 1024u) /* queue and new bytes together: then a send is tried */
-* /
-#define READ_ROOM (16u * 1024u) /* least room of a recv that cannot use the lent chunk */
+#define READ_ROOM (16u * 1024u)    /* least room of a recv that cannot use the lent chunk */
 #define READ_ROOM_MAX (256u * 1024u)
 #define IOV_BATCH 64
 
-    /* --- reading ---------------------------------------------------------------------------------
-     */
+/* --- reading --------------------------------------------------------------------------------- */
 
-    /* Makes room in rd: the block that the stream has put there, the loop's chunk for an empty
-     * buffer
-     * (*lent), or memory of our own. */
-    static int
-    make_room(f_socket_t *s, bool *lent)
+/* Makes room in rd: the block that the stream has put there, the loop's chunk for an empty buffer
+ * (*lent), or memory of our own. */
+static int make_room(f_socket_t *s, bool *lent)
 {
   qn_buf_t *rd = &s->filter.rd;
   size_t held = qn_buf_size(rd);
