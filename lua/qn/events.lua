@@ -49,8 +49,8 @@ local function state_of(object)
   return state
 end
 
-local function call_handler(f, ...)
-  f(...)
+local function rethrow(err)
+  error(err, 0)
 end
 
 -- One task per object drains its queue, so handlers of one object never overlap.
@@ -66,9 +66,13 @@ local function pump(object, state)
           if entry.once then
             M.remove(object, state, item.name, entry)
           end
-          local ok = pcall(call_handler, entry.f, table.unpack(item, 1, item.n))
-          if not ok then -- run it again? no: report it as the failure of a task of its own
-            state.failed = true
+          local ok, err = xpcall(entry.f, core.stash, table.unpack(item, 1, item.n))
+          if not ok then
+            if core.is_cancelled(err) then
+              error(err, 0)
+            end
+            -- reported as the failure of a detached task, so that the events behind it still come
+            core.detach(rethrow, err):name(item.name .. " of " .. tostring(object))
           end
         end
       end
@@ -95,15 +99,7 @@ local function dispatch(object, name, value)
   if not state then
     return
   end
-  local waiters = state.waiters[name]
-  if waiters then
-    state.waiters[name] = nil
-    for _, w in ipairs(waiters) do
-      w.value = value
-      core.unpark(w.task, w.number, 1)
-    end
-    observe(object, state)
-  end
+  -- handlers first: whoever waits for the event finds that they have begun
   local list = state.handlers[name]
   if list and #list > 0 then
     state.tail = state.tail + 1
@@ -112,6 +108,15 @@ local function dispatch(object, name, value)
       state.pumping = true
       core.detach(pump, object, state):name("events of " .. tostring(object))
     end
+  end
+  local waiters = state.waiters[name]
+  if waiters then
+    state.waiters[name] = nil
+    for _, w in ipairs(waiters) do
+      w.value = value
+      core.unpark(w.task, w.number, 1)
+    end
+    observe(object, state)
   end
 end
 core.set_dispatcher(dispatch)
