@@ -141,19 +141,27 @@ qnl_task_t *qnl_enter(lua_State *L, qnl_state_t *G, const char *op)
 
 /* --- wait ------------------------------------------------------------------------------------ */
 
+void qnl_abandon(qnl_task_t *t)
+{
+  void (*abandon)(qnl_task_t *t) = t->wait.abandon;
+  t->wait.abandon = NULL;
+  if (abandon != NULL) {
+    abandon(t);
+  }
+}
+
 static int await_k(lua_State *L, int status, lua_KContext ctx)
 {
   qnl_task_t *t = (qnl_task_t *)ctx;
   (void)status;
   int64_t result = t->op.result;
   if (QN_UNLIKELY(result == QNL_R_CANCEL || result == QNL_R_SCOPE)) {
-    if (t->wait.abandon != NULL) {
-      t->wait.abandon(t);
-    }
+    qnl_abandon(t);
     qnl_scope_t *cause;
     qnl_limit(t, t->blocking ? &t->co : t->G->running, &cause);
     return qnl_raise_cause(L, t, cause);
   }
+  t->wait.abandon = NULL;
   return t->wait.push(L, t, result);
 }
 
@@ -184,9 +192,7 @@ static int block(lua_State *L, qnl_task_t *t)
     if (!qn_loop_turn(G->loop, QN_TURN_ONCE) && !t->woken) {
       t->status = QNL_TASK_RUNNING;
       qn_op_forget(&t->op);
-      if (t->wait.abandon != NULL) {
-        t->wait.abandon(t);
-      }
+      qnl_abandon(t);
       qnl_push_error(L, &(qnl_errinfo_t){.code = QN_E_DEADLOCK, .op = t->wait.op});
       return lua_error(L);
     }

@@ -116,21 +116,24 @@ static int buffer_find(lua_State *L)
 static int buffer_unpack(lua_State *L)
 {
   qnl_buffer_t *b = qnl_check_buffer(L, 1);
-  size_t fmt_size, size = qn_buf_size(&b->b);
-  const char *fmt = luaL_checklstring(L, 2, &fmt_size);
+  size_t size = qn_buf_size(&b->b), need = 0;
+  const char *fmt = luaL_checkstring(L, 2);
   size_t from = start_of(luaL_optinteger(L, 3, 1), size) - 1;
   luaL_argcheck(L, from <= size, 3, "initial position out of buffer");
-  qnl_unpack_scan_t scan = {.fmt = fmt, .fmt_size = fmt_size, .max = SIZE_MAX / 4};
-  size_t need;
-  int64_t total = qnl_scan_unpack(qn_buf_data(&b->b) + from, size - from, true, &need, &scan);
-  luaL_argcheck(L, total != QN_E_INVALID, 2, scan.error != NULL ? scan.error : "invalid format");
-  size_t taken = total > 0 ? (size_t)total : size - from;
+  size_t before = from % 16; /* bytes that are passed only so that the alignment is the buffer's */
+  qnl_unpack_scan_t scan = {.fmt = fmt, .max = SIZE_MAX / 4, .first = before};
+  int64_t total = qnl_scan_unpack((const uint8_t *)qn_buf_data(&b->b) + from, size - from, true, &need, &scan);
+  luaL_argcheck(L, total != QN_E_INVALID, 2, scan.error);
+  bool whole = total > 0 || (total == 0 && need == 0);
+  luaL_argcheck(L, whole || total == QN_E_PROTOCOL, 2, "too few bytes in the buffer");
+  size_t taken = total >= 0 ? (size_t)total : size - from;
   lua_settop(L, 2);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_class_stream.methods); /* string.unpack */
   lua_pushvalue(L, 2);
-  lua_pushlstring(L, (const char *)qn_buf_data(&b->b) + from, taken);
-  lua_call(L, 2, LUA_MULTRET);
-  lua_pushinteger(L, lua_tointeger(L, -1) + (lua_Integer)from);
+  lua_pushlstring(L, (const char *)qn_buf_data(&b->b) + from - before, before + taken);
+  lua_pushinteger(L, (lua_Integer)before + 1);
+  lua_call(L, 3, LUA_MULTRET);
+  lua_pushinteger(L, lua_tointeger(L, -1) + (lua_Integer)(from - before));
   lua_replace(L, -2);
   return lua_gettop(L) - 2;
 }

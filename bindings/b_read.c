@@ -34,27 +34,37 @@ static read_opts_t get_opts(lua_State *L, int idx, const qnl_stream_t *u, const 
 
 static uint64_t traffic(const qnl_stream_t *u) { return qn_stream_sent(u->s) + qn_stream_received(u->s); }
 
-/* Arms the read's deadline: its own, or the idle limit, whichever is nearer. */
-static void arm(qnl_task_t *t, qnl_stream_t *u, uint64_t timeout)
+static const char phase_idle[] = "idle";
+
+/* Arms what ends the wait first: the read's own end, or the idle limit from now. */
+static void arm(qnl_task_t *t, qnl_stream_t *u)
 {
   uint64_t idle = u->timeouts != NULL ? u->timeouts->idle : QNL_NEVER;
-  t->wait.obj = u;
   t->wait.phase = "read";
-  if (idle < timeout) {
-    t->wait.phase = "idle";
-    t->wait.traffic = traffic(u);
-    timeout = idle;
+  t->wait.at = t->wait.until;
+  if (idle != QNL_NEVER) {
+    uint64_t now = qn_loop_fresh(t->G->loop);
+    if (idle < t->wait.until - now || t->wait.until <= now) {
+      t->wait.phase = phase_idle;
+      t->wait.traffic = traffic(u);
+      qnl_wait_for(t, idle);
+    }
   }
-  if (timeout != QNL_NEVER) {
-    qnl_wait_for(t, timeout);
-  }
+}
+
+/* A read begins, with a time limit in ms. */
+static void begin_read(qnl_task_t *t, qnl_stream_t *u, uint64_t timeout)
+{
+  t->wait.obj = u;
+  qnl_wait_for(t, timeout);
+  t->wait.until = t->wait.at;
+  arm(t, u);
 }
 
 /* An idle limit is about both directions: traffic since the wait began starts it anew. */
 static bool still_busy(qnl_task_t *t, qnl_stream_t *u, int64_t result)
 {
-  return result == QN_E_TIMEOUT && t->wait.phase != NULL && strcmp(t->wait.phase, "idle") == 0 &&
-         traffic(u) != t->wait.traffic;
+  return result == QN_E_TIMEOUT && t->wait.phase == phase_idle && traffic(u) != t->wait.traffic;
 }
 
 /* --- taking bytes ---------------------------------------------------------------------------- */
@@ -82,7 +92,8 @@ static int take(lua_State *L, qnl_stream_t *u, size_t size, size_t drop)
     return rc;
   }
   lua_pushlstring(L, (const char *)d.data, size - drop);
-  qn_stream_consume(u->s, size);
+  size_t left = qn_stream_available(u->s); /* a finalizer may have run just now and closed the stream */
+  qn_stream_consume(u->s, size < left ? size : left);
   return 0;
 }
 
@@ -101,27 +112,63 @@ static int fail(lua_State *L, qnl_stream_t *u, qnl_task_t *t, int code)
   return 2;
 }
 
+/* The text on top is no number: nil, err in its place. */
+static void push_not_a_number(lua_State *L, qnl_stream_t *u)
+{
+  char peer[QN_ADDR_TEXT + 8];
+  luaL_pushfail(L);
+  qnl_push_error(L, &(qnl_errinfo_t){.code = QN_E_INVALID,
+                                     .op = "read",
+                                     .peer = qnl_peer_text(u, peer, sizeof peer),
+                                     .message = "not a number"});
+  lua_rotate(L, -3, 2); /* nil, err, the text */
+  qnl_error_set(L, "partial");
+}
+
 /* --- read(formats) --------------------------------------------------------------------------- */
 
 /* The wait's `a` is the index of the current format, `b` the number of arguments, `c` opts.max. */
 static int read_rest(lua_State *L, qnl_task_t *t, qnl_stream_t *u);
 
-/* Pushes one item; the number of values pushed, or 0 when the read ends here (nil or nil, err pushed). */
+/* nil, err for one format of several. */
+static void fail_item(lua_State *L, qnl_stream_t *u, qnl_task_t *t, int format, int code)
+{
+  if (format == 'n' && code == QN_E_INVALID) { /* no numeral can begin here: nothing was taken */
+    qn_stream_keep(u->s);
+    lua_pushliteral(L, "");
+    push_not_a_number(L, u);
+  } else {
+    fail(L, u, t, code);
+  }
+}
+
+/* Turns the text on top into a number. False: nil or nil, err was pushed; the text is gone, as in
+ * io.read. */
+static bool push_number(lua_State *L, qnl_stream_t *u, bool ended)
+{
+  const char *text = lua_tostring(L, -1);
+  text += strspn(text, " \f\n\r\t\v");
+  if (lua_stringtonumber(L, text) != 0) {
+    lua_remove(L, -2);
+    return true;
+  }
+  if (*text == 0 && ended) {
+    lua_pop(L, 1);
+    luaL_pushfail(L);
+  } else {
+    push_not_a_number(L, u);
+  }
+  return false;
+}
+
+/* Pushes one item; false when the read ends here (nil or nil, err pushed). */
 static bool push_item(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int format, const qn_got_t *got)
 {
   int rc;
   if (format == 'n') {
     rc = take(L, u, got->size, 0);
     if (rc == 0) {
-      size_t skip = strspn(lua_tostring(L, -1), " \f\n\r\t\v");
-      const char *text = lua_tostring(L, -1) + skip;
-      if (lua_stringtonumber(L, text) == 0) {
-        lua_pop(L, 1);
-        luaL_pushfail(L); /* not a number; the text is gone, as in io.read */
-        return false;
-      }
-      lua_remove(L, -2);
-      return true;
+      return push_number(L, u, got->ended);
     }
   } else if (format == 'a') {
     rc = take(L, u, got->size, 0);
@@ -129,6 +176,10 @@ static bool push_item(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int format, 
     qn_stream_keep(u->s);
     luaL_pushfail(L);
     return false;
+  } else if (format == '0') { /* only asks for the end */
+    qn_stream_keep(u->s);
+    lua_pushliteral(L, "");
+    return true;
   } else if (format == 'l') {
     size_t drop = got->delim_size;
     rc = take(L, u, got->size, drop);
@@ -147,16 +198,15 @@ static int push_read(lua_State *L, qnl_task_t *t, int64_t result)
   qnl_stream_t *u = t->wait.obj;
   int i = (int)t->wait.a, n = (int)t->wait.b;
   if (still_busy(t, u, result)) {
-    arm(t, u, t->wait.timeout);
+    arm(t, u);
     return read_rest(L, t, u);
   }
+  qn_got_t got = qn_stream_got(u->s);
   if (result < 0) {
-    fail(L, u, t, (int)result);
+    fail_item(L, u, t, (int)t->wait.c, (int)result);
     return lua_gettop(L) - n;
   }
-  qn_got_t got = qn_stream_got(u->s);
-  int format = lua_type(L, i) == LUA_TNUMBER ? '#' : (int)t->wait.c;
-  if (!push_item(L, t, u, format, &got)) {
+  if (!push_item(L, t, u, (int)t->wait.c, &got)) {
     return lua_gettop(L) - n;
   }
   t->wait.a = i + 1;
@@ -176,15 +226,18 @@ static int parse_format(lua_State *L, int i)
 static qn_want_t want_of(int format, size_t n, size_t max)
 {
   switch (format) {
+  case '0':
+    return (qn_want_t){.kind = QN_WANT_SOME, .n = 1};
   case '#':
-    return n == 0 ? (qn_want_t){.kind = QN_WANT_SOME, .n = 1} : (qn_want_t){.kind = QN_WANT_UPTO, .n = n};
+    return (qn_want_t){.kind = QN_WANT_UPTO, .n = n};
   case 'l':
   case 'L':
     return (qn_want_t){.kind = QN_WANT_DELIM, .delim = "\n", .delim_size = 1, .max = max};
   case 'a':
     return (qn_want_t){.kind = QN_WANT_ALL, .max = max};
-  default:
-    return (qn_want_t){.kind = QN_WANT_SCAN, .scan = qnl_scan_number, .max = max};
+  default: /* white space without end is no more welcome than a line without end */
+    return (qn_want_t){
+        .kind = QN_WANT_SCAN, .scan = qnl_scan_number, .max = max != 0 ? max : QN_LINE_MAX_DEFAULT};
   }
 }
 
@@ -196,8 +249,10 @@ static int read_rest(lua_State *L, qnl_task_t *t, qnl_stream_t *u)
     qn_got_t got;
     bool sized = lua_type(L, i) == LUA_TNUMBER;
     size_t size = sized ? (size_t)lua_tointeger(L, i) : 0;
-    int format = sized ? '#' : parse_format(L, i);
+    int format = !sized ? parse_format(L, i) : size == 0 ? '0' : '#';
     qn_want_t want = want_of(format, size, t->wait.max);
+    want.arg = &t->wait.want.n; /* for the scanner's notes */
+    luaL_checkstack(L, 4, "too many results");
     int rc = qn_stream_want(u->s, &t->op, &want, &got);
     if (rc == QN_AGAIN) {
       t->wait.a = i;
@@ -205,18 +260,10 @@ static int read_rest(lua_State *L, qnl_task_t *t, qnl_stream_t *u)
       return qnl_wait(L, t, push_read);
     }
     if (rc < 0) {
-      fail(L, u, t, rc);
+      fail_item(L, u, t, format, rc);
       break;
     }
-    luaL_checkstack(L, 4, "too many results");
-    if (sized && size == 0) {
-      qn_stream_keep(u->s);
-      if (got.size == 0) {
-        luaL_pushfail(L);
-        break;
-      }
-      lua_pushliteral(L, "");
-    } else if (!push_item(L, t, u, format, &got)) {
+    if (!push_item(L, t, u, format, &got)) {
       break;
     }
   }
@@ -237,9 +284,10 @@ static int stream_read(lua_State *L)
     last = n - 1;
   }
   if (last < 2) { /* no format: a line, as io.read does */
-    lua_settop(L, 1);
     lua_pushliteral(L, "l");
-    n = last = 2;
+    lua_insert(L, 2);
+    n++;
+    last = 2;
   }
   for (int i = 2; i <= last; i++) {
     if (lua_type(L, i) == LUA_TNUMBER) {
@@ -253,8 +301,7 @@ static int stream_read(lua_State *L)
   t->wait.b = n;
   t->wait.n_formats = last;
   t->wait.max = o.max;
-  t->wait.timeout = o.timeout;
-  arm(t, u, o.timeout);
+  begin_read(t, u, o.timeout);
   return read_rest(L, t, u);
 }
 
@@ -330,7 +377,7 @@ static int push_one(lua_State *L, qnl_task_t *t, int64_t result)
   qnl_stream_t *u = t->wait.obj;
   if (still_busy(t, u, result)) {
     qn_want_t want = t->wait.want;
-    arm(t, u, t->wait.timeout);
+    arm(t, u);
     return start_item(L, t, u, &want, (int)t->wait.a);
   }
   if (result == QN_E_EOF && t->wait.a == ITEM_UNPACK && qn_stream_available(u->s) == 0) {
@@ -376,8 +423,7 @@ static int stream_recv(lua_State *L)
     timeout = get_opts(L, opts, u, "recv", 1).timeout;
   }
   QNL_ENTER(L, G, t, stream_recv, "read");
-  t->wait.timeout = timeout;
-  arm(t, u, timeout);
+  begin_read(t, u, timeout);
   return start_item(L, t, u, &(qn_want_t){.kind = QN_WANT_SOME, .n = max}, ITEM_BYTES);
 }
 
@@ -393,8 +439,7 @@ static int stream_read_exactly(lua_State *L)
     return 1;
   }
   QNL_ENTER(L, G, t, stream_read_exactly, "read");
-  t->wait.timeout = o.timeout;
-  arm(t, u, o.timeout);
+  begin_read(t, u, o.timeout);
   return start_item(L, t, u, &(qn_want_t){.kind = QN_WANT_EXACT, .n = (size_t)n}, ITEM_EXACT);
 }
 
@@ -407,8 +452,7 @@ static int stream_read_until(lua_State *L)
   luaL_argcheck(L, size >= 1 && size <= 64, 2, "the delimiter must have 1 to 64 bytes");
   read_opts_t o = get_opts(L, 3, u, "read_until", 3);
   QNL_ENTER(L, G, t, stream_read_until, "read");
-  t->wait.timeout = o.timeout;
-  arm(t, u, o.timeout);
+  begin_read(t, u, o.timeout);
   qn_want_t want = {.kind = QN_WANT_DELIM, .delim = delim, .delim_size = size, .max = o.max};
   return start_item(L, t, u, &want, o.include ? ITEM_UNTIL_INCLUDE : ITEM_UNTIL);
 }
@@ -417,20 +461,17 @@ static int stream_unpack(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   qnl_stream_t *u = qnl_check_stream(L, 1);
-  size_t fmt_size;
-  const char *fmt = luaL_checklstring(L, 2, &fmt_size);
+  const char *fmt = luaL_checkstring(L, 2);
   read_opts_t o = get_opts(L, 3, u, "unpack", 2);
-  qnl_unpack_scan_t probe = {.fmt = fmt, .fmt_size = fmt_size, .max = o.max != 0 ? o.max : QN_ALL_MAX_DEFAULT};
+  qnl_unpack_scan_t probe = {.fmt = fmt, .max = o.max != 0 ? o.max : QN_ALL_MAX_DEFAULT};
   size_t need = 0;
   int64_t rc = qnl_scan_unpack((const uint8_t *)"", 0, false, &need, &probe);
-  luaL_argcheck(L, rc != QN_E_INVALID, 2, probe.error != NULL ? probe.error : "invalid format");
-  if (rc == 0 && need == 0) { /* only options and padding of nothing */
-    lua_pushliteral(L, "");
-    return qnl_unpack_is_empty(fmt) ? 0 : luaL_argerror(L, 2, "invalid format");
-  }
+  luaL_argcheck(L, rc != QN_E_INVALID, 2, probe.error);
   QNL_ENTER(L, G, t, stream_unpack, "read");
-  t->wait.timeout = o.timeout;
-  arm(t, u, o.timeout);
+  if (rc == 0 && need == 0) { /* an item of no bytes */
+    return push_unpacked(L, t, u, &(qn_got_t){0});
+  }
+  begin_read(t, u, o.timeout);
   qnl_unpack_scan_t *scan = lua_newuserdatauv(L, sizeof *scan, 0);
   *scan = probe;
   qn_want_t want = {.kind = QN_WANT_SCAN, .scan = qnl_scan_unpack, .arg = scan, .max = probe.max};
@@ -445,8 +486,7 @@ static int stream_peek(lua_State *L)
   luaL_argcheck(L, n >= 1 && n <= (lua_Integer)QN_ALL_MAX_DEFAULT, 2, "the number of bytes must be from 1 to 64 MiB");
   read_opts_t o = get_opts(L, 3, u, "peek", 1);
   QNL_ENTER(L, G, t, stream_peek, "read");
-  t->wait.timeout = o.timeout;
-  arm(t, u, o.timeout);
+  begin_read(t, u, o.timeout);
   return start_item(L, t, u, &(qn_want_t){.kind = QN_WANT_UPTO, .n = (size_t)n}, ITEM_PEEK);
 }
 
@@ -478,7 +518,7 @@ static int push_skip(lua_State *L, qnl_task_t *t, int64_t result)
     qn_stream_consume(u->s, got.size);
     t->wait.a += (intptr_t)got.size;
   } else {
-    arm(t, u, t->wait.timeout);
+    arm(t, u);
   }
   return skip_rest(L, t, u);
 }
@@ -519,8 +559,7 @@ static int stream_skip(lua_State *L)
   luaL_argcheck(L, n >= 0, 2, "the number of bytes must not be negative");
   read_opts_t o = get_opts(L, 3, u, "skip", 1);
   QNL_ENTER(L, G, t, stream_skip, "read");
-  t->wait.timeout = o.timeout;
-  arm(t, u, o.timeout);
+  begin_read(t, u, o.timeout);
   t->wait.a = 0;
   t->wait.b = (intptr_t)n;
   return skip_rest(L, t, u);
@@ -531,6 +570,9 @@ static int stream_unread(lua_State *L)
   qnl_stream_t *u = qnl_check_stream(L, 1);
   size_t size;
   const char *data = luaL_checklstring(L, 2, &size);
+  if (u->txn != NULL) {
+    return luaL_error(L, "unread: a transaction is open");
+  }
   int rc = qn_stream_unread(u->s, (qn_slice_t){(const uint8_t *)data, size});
   if (rc < 0) {
     return qnl_stream_fail(L, u, rc, "unread", NULL);
@@ -569,7 +611,7 @@ static int push_into(lua_State *L, qnl_task_t *t, int64_t result)
     return fail(L, u, t, (int)result);
   }
   if (result < 0) {
-    arm(t, u, t->wait.timeout);
+    arm(t, u);
   }
   return into_start(L, t, u, buf);
 }
@@ -626,8 +668,7 @@ static int stream_read_into(lua_State *L)
   if (buf->b.cap - buf->b.tail < max && qn_buf_reserve(&buf->b, max) < 0) {
     return luaL_error(L, "out of memory");
   }
-  t->wait.timeout = timeout;
-  arm(t, u, timeout);
+  begin_read(t, u, timeout);
   t->wait.a = (intptr_t)max;
   return into_start(L, t, u, buf);
 }

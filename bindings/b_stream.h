@@ -53,16 +53,21 @@ qnl_buffer_t *qnl_check_free_buffer(lua_State *L, int idx);
 
 /* unpack.c: how many bytes a string.unpack format needs. */
 typedef struct qnl_unpack_scan {
-  const char *fmt;
-  size_t fmt_size;
-  size_t max;        /* the longest string or padding that is believed */
-  const char *error; /* why -1 was returned: a bad format */
+  const char *fmt; /* as for string.unpack: ends at the first zero */
+  size_t max;      /* the largest item in all that is believed */
+  size_t first;    /* position of the first byte, for alignment (0 for streams) */
+  char error[64];  /* why QN_E_INVALID was returned: a bad format */
+  /* private: the items before `at` are complete and end at `pos` */
+  size_t at, pos, max_align, searched;
+  bool little;
 } qnl_unpack_scan_t;
-/* A qn_scan_fn: > 0 complete (this many bytes), 0 more (need), QN_E_INVALID bad format, QN_E_LIMIT. A
- * format that needs no bytes at all gives qnl_unpack_empty. */
+/* A qn_scan_fn: > 0 complete (this many bytes), 0 more (*need; a format that needs no bytes at all
+ * leaves it 0), QN_E_INVALID bad format, QN_E_LIMIT, QN_E_PROTOCOL (an integer that no Lua integer
+ * can hold). *need must be 0 at the first look at an item. */
 int64_t qnl_scan_unpack(const uint8_t *data, size_t size, bool ended, size_t *need, void *arg);
-bool qnl_unpack_is_empty(const char *fmt);
-/* A qn_scan_fn: the text of a number as io.read("n") takes it (with leading white space). */
+/* A qn_scan_fn: the text of a number as io.read("n") takes it (with leading white space); QN_E_LIMIT
+ * for a numeral of more than 200 characters, QN_E_INVALID when no numeral can begin here. `arg` is a
+ * size_t for its notes. */
 int64_t qnl_scan_number(const uint8_t *data, size_t size, bool ended, size_t *need, void *arg);
 
 /* b_events.c */

@@ -250,6 +250,7 @@ static int co_close(lua_State *L)
   if (c != NULL && c->in_wait && c->task != NULL && co != c->task->co.L) {
     /* It waits inside some task: that wait ends first. What it had resumed in turn dies with it. */
     qn_op_cancel(&c->task->op, QN_E_CANCELLED);
+    qnl_abandon(c->task);
     c->in_wait = false;
     for (qnl_co_t *inner = c->task->wait_co; inner != NULL && inner != c; inner = inner->parent) {
       inner->in_wait = false;

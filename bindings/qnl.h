@@ -150,7 +150,7 @@ typedef struct qnl_wait {
   void *obj;                      /* for push */
   intptr_t a, b, c;               /* for push */
   struct qn_want want;            /* reads: to ask once more */
-  uint64_t timeout, traffic;      /* reads: the duration; bytes that had passed when it began */
+  uint64_t until, traffic;        /* reads: their own deadline; bytes that had passed when it began */
   size_t max;
   int n_formats;
   const char *op;                 /* "read", "connect" ...: shown by tasks(), errors */
@@ -158,6 +158,7 @@ typedef struct qnl_wait {
   uint64_t at;                    /* the wait's own deadline, ms on the loop's clock */
   int code;                       /* what the result is when that passes */
   bool deaf;                      /* neither cancellation nor scopes end it (waiting for children) */
+  uint64_t ticket;                /* the number that core.unpark must name; 0 = none */
 } qnl_wait_t;
 
 /* Private results. */

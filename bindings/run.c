@@ -88,6 +88,7 @@ static void cancel_everything(qnl_state_t *G)
 static void close_task(qnl_state_t *G, qnl_task_t *t)
 {
   qn_op_forget(&t->op);
+  qnl_abandon(t);
   t->co.in_wait = false;
   t->status = QNL_TASK_CANCELLED;
   t->own.draining = false;

@@ -32,6 +32,7 @@ struct qnl_co {
   qnl_task_t *task;    /* NULL: not reached from a task by our resume */
   qnl_co_t *parent;    /* who resumed it, while it runs or waits */
   qnl_scope_t *scopes; /* innermost */
+  qn_list_t link;      /* in task->cos; not for the task's own coroutine */
   bool in_wait;        /* suspended because something beneath waits for I/O */
 };
 
@@ -71,6 +72,7 @@ struct qnl_task {
   qn_list_t all;          /* in the state's list of live tasks */
   qn_list_t sibling;      /* in nursery->children, then nursery->failed */
   qn_list_t joiners;      /* ops of tasks that wait for this one */
+  qn_list_t cos;          /* coroutines that ran in it last */
   qnl_nursery_t *nursery; /* where it was born; NULL once that is gone */
   qnl_nursery_t own;      /* implicit nursery of its children */
   int nargs;
@@ -78,7 +80,12 @@ struct qnl_task {
   char site[44];
   uint8_t status;
   bool detached, claimed, started, blocking, woken, failed_body, cancelled_body, is_handler;
+  bool doomed;            /* it has swallowed its cancellation too often: ended from outside */
+  bool body_gone;         /* its coroutine was closed while children were alive */
+  bool known_thread;      /* user code has its thread (coroutine.running) */
   uint32_t n_scopes;      /* open ones of all its coroutines: waits must look when there are any */
+  uint32_t n_refused;     /* waits that were refused because it is cancelled */
+  uint64_t ticket;        /* drawn by core.ticket, used by core.park; 0 = none */
 };
 
 struct qnl_state {
@@ -107,6 +114,10 @@ struct qnl_state {
 };
 
 #define QNL_BUDGET 64
+/* A cancelled task that goes on waiting is closed from outside when it has been refused so often, and
+ * for so long (ms). */
+#define QNL_REFUSALS 1000
+#define QNL_DEFIANCE 1000
 
 /* Registry tables, keyed by the address of these. */
 extern const char qnl_key_state, qnl_key_tasks, qnl_key_coroutines, qnl_key_unhandled, qnl_key_traces,
@@ -146,16 +157,40 @@ void qnl_scope_leave(qnl_scope_t *s);
 /* Raises what `cause` stands for. */
 int qnl_raise_cause(lua_State *L, qnl_task_t *t, qnl_scope_t *cause);
 void qnl_co_forget_scopes(qnl_co_t *co);
+/* From now on `co` runs in `to` (NULL: its task has ended): its scopes count there. */
+void qnl_co_move(qnl_co_t *co, qnl_task_t *to);
 
 /* nursery.c */
 void qnl_nursery_init(qnl_nursery_t *n, qnl_task_t *owner);
 void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child);
 void qnl_nursery_cancel(lua_State *L, qnl_nursery_t *n, int reason_idx);
+/* Nobody can wait for this explicit nursery any more: its children are cancelled and become those of
+ * the task that opened it, or of the runtime. */
+void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s);
+void qnl_nursery_set_owner(qnl_scope_t *s, qnl_task_t *owner);
+/* Hands the live children of `from` over to `to` and cancels them. */
+void qnl_nursery_adopt(lua_State *L, qnl_nursery_t *from, qnl_nursery_t *to);
 /* The innermost open nursery of the running coroutine, or its task's own, or the root. */
 qnl_nursery_t *qnl_innermost_nursery(qnl_state_t *G);
 
+/* await.c */
+/* The wait that is being prepared or under way ends without its results: gives back what it holds.
+ * For who ends a coroutine from outside; its stack must still be there. */
+void qnl_abandon(qnl_task_t *t);
+
+/* Raises not_yieldable when what runs on L cannot wait now. */
+void qnl_check_yieldable(lua_State *L, qnl_state_t *G, const char *op);
+
 /* coroutine.c */
 qnl_co_t *qnl_co_of(lua_State *L, lua_State *co, bool create);
+/* The task has ended: its thread, where user code has it, is that of a dead coroutine. */
+void qnl_co_task_ended(lua_State *L, qnl_task_t *t);
+/* Closes what `t` has suspended, the innermost coroutine first, without its own one. */
+void qnl_co_close_inner(lua_State *L, qnl_task_t *t, qnl_co_t *until);
+
+/* task.c */
+/* Gives the failures that are queued to their handler; raises nothing. */
+void qnl_flush_unhandled(qnl_state_t *G);
 
 /* run.c */
 /* Turns the loop until `t` has ended, qn.exit was called, or nothing can happen any more (then `t` and

@@ -1,19 +1,29 @@
 /* unpack.c: how many bytes an item needs: string.unpack formats and numbers. No I/O, no Lua.
  *
  * Used as scanners of wants (qn/stream.h). The walk over a format follows Lua's own rules (sizes,
- * alignment, endianness) but only adds up; the values themselves are made by string.unpack afterwards.
- * Lengths come from the peer: they are compared with the limit before anything is reserved.
+ * alignment, endianness, even its limits of numbers) but only adds up; the values themselves are made
+ * by string.unpack afterwards. Lengths come from the peer: they are compared with the limit before
+ * anything is reserved. Invariant: what is called complete is accepted by string.unpack and used up
+ * to its last byte, and no byte is looked at twice however the bytes arrive.
  */
 #include "b_stream.h"
 
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
-typedef struct cursor {
-  const char *p, *end;
-  bool little;
-  size_t max_align;
-  const char *error;
-} cursor_t;
+/* --- formats --------------------------------------------------------------------------------- */
+
+#define MAX_INT_SIZE 16
+#define NATIVE_ALIGN 8
+
+typedef enum item_kind { IT_NONE, IT_INT, IT_UINT, IT_OTHER, IT_CHARS, IT_STRING, IT_ZERO, IT_ALIGN } item_kind_t;
+
+typedef struct item {
+  item_kind_t kind;
+  size_t size; /* bytes of the item, or of a string's length */
+  size_t pad;  /* bytes before it */
+} item_t;
 
 static bool native_little(void)
 {
@@ -25,125 +35,136 @@ static bool native_little(void)
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-/* The optional number behind an option; SIZE_MAX/10 and more saturate. */
-static size_t number(cursor_t *c, size_t def)
+static void bad_size(qnl_unpack_scan_t *s, int n)
 {
-  size_t n = 0;
-  if (c->p >= c->end || !is_digit(*c->p)) {
+  snprintf(s->error, sizeof s->error, "integral size (%d) out of limits [1,%d]", n, MAX_INT_SIZE);
+}
+
+/* The optional number behind an option. A digit too many is left for the next option, as in Lua. */
+static int number(qnl_unpack_scan_t *s, int def)
+{
+  int n = 0;
+  if (!is_digit(s->fmt[s->at])) {
     return def;
   }
-  while (c->p < c->end && is_digit(*c->p)) {
-    n = n > SIZE_MAX / 20 ? n : n * 10 + (size_t)(*c->p - '0');
-    c->p++;
-  }
+  do {
+    n = n * 10 + (s->fmt[s->at++] - '0');
+  } while (is_digit(s->fmt[s->at]) && n <= (INT_MAX - 9) / 10);
   return n;
 }
 
-static size_t int_size(cursor_t *c, size_t def)
+static size_t int_size(qnl_unpack_scan_t *s, size_t def)
 {
-  size_t n = number(c, def);
-  if (n < 1 || n > 16) {
-    c->error = "integral size out of limits [1,16]";
+  int n = number(s, (int)def);
+  if (n < 1 || n > MAX_INT_SIZE) {
+    bad_size(s, n);
     return 1;
   }
-  return n;
+  return (size_t)n;
 }
 
-typedef enum item_kind { IT_NONE, IT_FIXED, IT_STRING, IT_ZERO, IT_ALIGN } item_kind_t;
-
-/* Reads one option. *size: bytes of the item (or of the length prefix); *align: its natural alignment. */
-static item_kind_t next_option(cursor_t *c, size_t *size, size_t *align)
+/* Reads one option and its size; s->error tells about a bad one. */
+static item_kind_t next_option(qnl_unpack_scan_t *s, size_t *size)
 {
-  char opt = *c->p++;
-  *align = 0;
+  char opt = s->fmt[s->at++];
+  *size = 0;
   switch (opt) {
   case 'b':
   case 'B':
     *size = 1;
-    return IT_FIXED;
+    return IT_OTHER;
   case 'h':
   case 'H':
-    *size = *align = sizeof(short);
-    return IT_FIXED;
+    *size = sizeof(short);
+    return IT_OTHER;
   case 'i':
+    *size = int_size(s, sizeof(int));
+    return IT_INT;
   case 'I':
-    *size = *align = int_size(c, sizeof(int));
-    return IT_FIXED;
+    *size = int_size(s, sizeof(int));
+    return IT_UINT;
   case 'l':
   case 'L':
-    *size = *align = sizeof(long);
-    return IT_FIXED;
+    *size = sizeof(long);
+    return IT_OTHER;
   case 'j':
   case 'J':
-    *size = *align = sizeof(lua_Integer);
-    return IT_FIXED;
+    *size = sizeof(lua_Integer);
+    return IT_OTHER;
   case 'T':
-    *size = *align = sizeof(size_t);
-    return IT_FIXED;
+    *size = sizeof(size_t);
+    return IT_OTHER;
   case 'f':
-    *size = *align = sizeof(float);
-    return IT_FIXED;
+    *size = sizeof(float);
+    return IT_OTHER;
   case 'd':
-    *size = *align = sizeof(double);
-    return IT_FIXED;
+    *size = sizeof(double);
+    return IT_OTHER;
   case 'n':
-    *size = *align = sizeof(lua_Number);
-    return IT_FIXED;
+    *size = sizeof(lua_Number);
+    return IT_OTHER;
   case 's':
-    *size = *align = int_size(c, sizeof(size_t));
+    *size = int_size(s, sizeof(size_t));
     return IT_STRING;
-  case 'c':
-    if (c->p >= c->end || !is_digit(*c->p)) {
-      c->error = "missing size for format option 'c'";
+  case 'c': {
+    int n = number(s, -1);
+    if (n < 0) {
+      snprintf(s->error, sizeof s->error, "missing size for format option 'c'");
       return IT_NONE;
     }
-    *size = number(c, 0);
-    return IT_FIXED;
+    *size = (size_t)n;
+    return IT_CHARS;
+  }
   case 'z':
     return IT_ZERO;
   case 'x':
     *size = 1;
-    return IT_FIXED;
+    return IT_OTHER;
   case 'X':
     return IT_ALIGN;
   case ' ':
     return IT_NONE;
   case '<':
-    c->little = true;
+    s->little = true;
     return IT_NONE;
   case '>':
-    c->little = false;
+    s->little = false;
     return IT_NONE;
   case '=':
-    c->little = native_little();
+    s->little = native_little();
     return IT_NONE;
-  case '!': {
-    size_t n = number(c, 8);
-    if (n < 1 || n > 16) {
-      c->error = "integral size out of limits [1,16]";
-    }
-    c->max_align = n;
+  case '!':
+    s->max_align = int_size(s, NATIVE_ALIGN);
     return IT_NONE;
-  }
   default:
-    c->error = "invalid format option";
+    snprintf(s->error, sizeof s->error, "invalid format option '%c'", opt);
     return IT_NONE;
   }
 }
 
-static size_t padding(cursor_t *c, size_t pos, size_t align)
+/* The next item with the padding before it; false for a bad format. */
+static bool next_item(qnl_unpack_scan_t *s, item_t *it)
 {
-  if (align > c->max_align) {
-    align = c->max_align;
+  it->pad = 0;
+  it->kind = next_option(s, &it->size);
+  size_t align = it->size;
+  if (it->kind == IT_ALIGN && s->error[0] == 0) { /* takes its alignment from the option behind it */
+    it->size = 0;
+    if (s->fmt[s->at] == 0 || next_option(s, &align) == IT_CHARS || align == 0) {
+      snprintf(s->error, sizeof s->error, "invalid next option for option 'X'");
+    }
   }
-  if (align <= 1) {
-    return 0;
+  if (align > s->max_align) {
+    align = s->max_align;
   }
-  if ((align & (align - 1)) != 0) {
-    c->error = "format asks for alignment not power of 2";
-    return 0;
+  if (s->error[0] == 0 && align > 1 && it->kind != IT_CHARS) {
+    if ((align & (align - 1)) != 0) {
+      snprintf(s->error, sizeof s->error, "format asks for alignment not power of 2");
+    } else {
+      it->pad = (align - ((s->first + s->pos) & (align - 1))) & (align - 1);
+    }
   }
-  return (align - (pos & (align - 1))) & (align - 1);
+  return s->error[0] == 0;
 }
 
 static uint64_t read_length(const uint8_t *p, size_t size, bool little)
@@ -159,127 +180,158 @@ static uint64_t read_length(const uint8_t *p, size_t size, bool little)
   return n;
 }
 
-int64_t qnl_scan_unpack(const uint8_t *data, size_t size, bool ended, size_t *need, void *arg)
+/* Whether an integer of more than 8 bytes is one of Lua's: the rest is a copy of the sign. */
+static bool fits(const uint8_t *p, const item_t *it, bool little)
 {
-  qnl_unpack_scan_t *scan = arg;
-  cursor_t c = {scan->fmt, scan->fmt + scan->fmt_size, native_little(), 1, NULL};
-  size_t pos = 0;
-  bool short_of = false; /* the rest is only checked for validity */
-  (void)ended;
-  *need = 0;
-  while (c.p < c.end) {
-    size_t item = 0, align = 0;
-    item_kind_t kind = next_option(&c, &item, &align);
-    if (kind == IT_ALIGN) {
-      size_t ignored = 0;
-      item_kind_t next = c.p < c.end && *c.p != 'c' ? next_option(&c, &ignored, &align) : IT_NONE;
-      if (c.error == NULL && (next == IT_NONE || (align == 0 && ignored == 0))) {
-        c.error = "invalid next option for option 'X'";
-      }
-      align = align == 0 ? 1 : align;
-      item = 0;
-      kind = IT_FIXED;
-    }
-    if (c.error == NULL && kind != IT_NONE && kind != IT_ZERO) {
-      pos += padding(&c, pos, align);
-    }
-    if (c.error != NULL) {
-      scan->error = c.error;
-      return QN_E_INVALID;
-    }
-    if (kind == IT_NONE || short_of) {
-      continue;
-    }
-    if (kind == IT_ZERO) {
-      const uint8_t *zero = pos < size ? memchr(data + pos, 0, size - pos) : NULL;
-      if (zero == NULL) {
-        *need = (size > pos ? size : pos) + 1;
-        short_of = true;
-      } else {
-        pos = (size_t)(zero - data) + 1;
-      }
-    } else {
-      if (kind == IT_STRING) {
-        if (pos + item > size) {
-          *need = pos + item;
-          short_of = true;
-          continue;
-        }
-        uint64_t length = read_length(data + pos, item, c.little);
-        pos += item;
-        if (length > scan->max) {
-          return QN_E_LIMIT;
-        }
-        item = (size_t)length;
-      }
-      if (item > scan->max) {
-        return QN_E_LIMIT;
-      }
-      pos += item;
-      if (pos > size) {
-        *need = pos;
-        short_of = true;
-      }
-    }
-    if (pos > scan->max || *need > scan->max) {
-      return QN_E_LIMIT;
+  const size_t own = sizeof(lua_Integer);
+  if (it->size <= own || (it->kind != IT_INT && it->kind != IT_UINT)) {
+    return true;
+  }
+  uint8_t top = little ? p[own - 1] : p[it->size - own];
+  uint8_t fill = it->kind == IT_INT && (top & 0x80) != 0 ? 0xff : 0;
+  for (size_t i = own; i < it->size; i++) {
+    if (p[little ? i : it->size - 1 - i] != fill) {
+      return false;
     }
   }
-  return short_of ? 0 : (int64_t)pos;
+  return true;
 }
 
-bool qnl_unpack_is_empty(const char *fmt) { return strspn(fmt, " <>=!0123456789") == strlen(fmt); }
+/* 1: the item is complete and s->pos behind it; 0: *need; or an error. */
+static int measure(qnl_unpack_scan_t *s, const item_t *it, const uint8_t *data, size_t size, size_t *need)
+{
+  size_t begin = s->pos + it->pad, end = begin + it->size;
+  if (it->kind == IT_ZERO) {
+    size_t from = s->searched > begin ? s->searched : begin;
+    const uint8_t *zero = from < size ? memchr(data + from, 0, size - from) : NULL;
+    s->searched = size;
+    end = zero != NULL ? (size_t)(zero - data) + 1 : (size > begin ? size : begin) + 1;
+  } else if (it->kind == IT_STRING && end <= size) {
+    uint64_t length = read_length(data + begin, it->size, s->little);
+    if (length > s->max || end > s->max - length) {
+      return QN_E_LIMIT;
+    }
+    end += (size_t)length;
+  }
+  if (end > s->max) {
+    return QN_E_LIMIT;
+  }
+  if (end > size) {
+    *need = end;
+    return 0;
+  }
+  if (!fits(data + begin, it, s->little)) {
+    return QN_E_PROTOCOL;
+  }
+  s->searched = 0;
+  s->pos = end;
+  return 1;
+}
+
+/* The part of the format that no byte has reached yet. */
+static bool rest_is_valid(qnl_unpack_scan_t *s)
+{
+  qnl_unpack_scan_t rest = *s;
+  item_t it;
+  while (rest.fmt[rest.at] != 0) {
+    if (!next_item(&rest, &it)) {
+      memcpy(s->error, rest.error, sizeof s->error);
+      return false;
+    }
+  }
+  return true;
+}
+
+int64_t qnl_scan_unpack(const uint8_t *data, size_t size, bool ended, size_t *need, void *arg)
+{
+  qnl_unpack_scan_t *s = arg;
+  bool first_look = *need == 0;
+  (void)ended;
+  *need = 0;
+  if (first_look) {
+    s->at = s->pos = s->searched = 0;
+    s->max_align = 1;
+    s->little = native_little();
+    s->error[0] = 0;
+    if (!rest_is_valid(s)) {
+      return QN_E_INVALID;
+    }
+  }
+  while (s->fmt[s->at] != 0) {
+    qnl_unpack_scan_t before = *s;
+    item_t it;
+    if (!next_item(s, &it)) {
+      return QN_E_INVALID;
+    }
+    if (it.kind == IT_NONE) {
+      continue;
+    }
+    int rc = measure(s, &it, data, size, need);
+    if (rc <= 0) { /* looked at again from here when there is more */
+      before.searched = s->searched;
+      *s = before;
+      return rc;
+    }
+  }
+  return (int64_t)s->pos;
+}
 
 /* --- numbers --------------------------------------------------------------------------------- */
 
+#define NUMERAL_MAX 200 /* Lua's L_MAXLENNUM */
+
 static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 
-/* Follows io.read("n"): white space, sign, digits, fraction, exponent; at most 200 characters. */
+static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+static bool is_one_of(const char *p, size_t i, size_t size, char a, char b)
+{
+  return i < size && (p[i] == a || p[i] == b);
+}
+
+static size_t skip_digits(const char *p, size_t i, size_t size, bool hex)
+{
+  while (i < size && (hex ? is_hex(p[i]) : is_digit(p[i]))) {
+    i++;
+  }
+  return i;
+}
+
+/* Follows io.read("n"): white space, sign, digits, fraction, exponent. */
 int64_t qnl_scan_number(const uint8_t *data, size_t size, bool ended, size_t *need, void *arg)
 {
   const char *p = (const char *)data;
-  size_t i = 0, start, digits = 0;
+  size_t *skipped = arg, i = *need != 0 ? *skipped : 0;
   bool hex = false;
-  (void)arg;
   *need = 0;
-  while (i < size && strchr(" \f\n\r\t\v", p[i]) != NULL && p[i] != 0) {
+  while (i < size && is_space(p[i])) {
     i++;
   }
-  start = i;
-  if (i < size && (p[i] == '-' || p[i] == '+')) {
-    i++;
+  size_t start = *skipped = i, digits = 0;
+  size_t last = size - start > NUMERAL_MAX ? start + NUMERAL_MAX + 1 : size;
+  i += is_one_of(p, i, last, '-', '+');
+  if (is_one_of(p, i, last, '0', '0')) {
+    hex = is_one_of(p, i + 1, last, 'x', 'X');
+    i += hex ? 2 : 0;
   }
-  if (i + 1 < size && p[i] == '0' && (p[i + 1] == 'x' || p[i + 1] == 'X')) {
-    hex = true;
-    i += 2;
-  } else if (i + 1 == size && p[i] == '0' && !ended) {
+  size_t from = i;
+  i = skip_digits(p, i, last, hex);
+  digits = i - from;
+  if (is_one_of(p, i, last, '.', '.')) {
+    from = ++i;
+    i = skip_digits(p, i, last, hex);
+    digits += i - from;
+  }
+  if (digits > 0 && (hex ? is_one_of(p, i, last, 'p', 'P') : is_one_of(p, i, last, 'e', 'E'))) {
+    i++;
+    i += is_one_of(p, i, last, '-', '+');
+    i = skip_digits(p, i, last, false);
+  }
+  if (i - start > NUMERAL_MAX) {
+    return QN_E_LIMIT;
+  }
+  if (i == size && !ended) {
     return 0;
   }
-  while (i < size && (hex ? is_hex(p[i]) : is_digit(p[i]))) {
-    i++;
-    digits++;
-  }
-  if (i < size && p[i] == '.') {
-    i++;
-    while (i < size && (hex ? is_hex(p[i]) : is_digit(p[i]))) {
-      i++;
-      digits++;
-    }
-  }
-  if (digits > 0 && i < size && (hex ? p[i] == 'p' || p[i] == 'P' : p[i] == 'e' || p[i] == 'E')) {
-    i++;
-    if (i < size && (p[i] == '-' || p[i] == '+')) {
-      i++;
-    }
-    while (i < size && is_digit(p[i])) {
-      i++;
-    }
-  }
-  if (i - start > 200) {
-    return (int64_t)(start + 200);
-  }
-  if (i < size || ended) {
-    return i > 0 ? (int64_t)i : ended ? 0 : QN_E_INVALID;
-  }
-  return 0;
+  return i > 0 ? (int64_t)i : QN_E_INVALID;
 }
