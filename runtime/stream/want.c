@@ -96,7 +96,7 @@ static int eval_scan(const qn_want_t *w, qn__scan_t *scan, qn_slice_t bytes, boo
   if (bytes.size == 0 || (bytes.size < scan->need && !last)) {
     return QN_AGAIN;
   }
-  size_t need = 0;
+  size_t need = scan->need; /* 0: the item begins (anew) */
   int64_t n = w->scan(bytes.data, bytes.size, last, &need, w->arg);
   if (n < 0) {
     return (int)n;
