@@ -112,35 +112,35 @@ static void finish(qn_pump_t *p)
   p->write_hold.waits = rc == QN_AGAIN;
 }
 
-/* One look at both sides: true = look again. */
-static bool step(qn_pump_t *p)
+/* Hands over what is there: true = all of it, so more may be read. */
+static bool pass_on(qn_pump_t *p)
 {
   int rc = hand_over(p);
   p->write_hold.waits = rc == QN_AGAIN;
   p->read_hold.waits = rc == 0;
-  if (rc == QN_AGAIN) {
-    return false;
-  }
-  if (rc < 0) {
+  if (rc < 0 && rc != QN_AGAIN) {
     dst_failed(p, rc);
-    return false;
-  }
-  if (left(p) == 0) {
+  } else if (rc == 0 && left(p) == 0) {
     finish(p);
-    return false;
   }
+  return rc == 0 && left(p) != 0;
+}
+
+/* One receive call: the bytes that came; 0 = none, or it is over. */
+static size_t fill(qn_pump_t *p)
+{
   p->filling = true;
   int64_t n = qn__stream_fill(p->src, left(p) < SIZE_MAX ? (size_t)left(p) : SIZE_MAX);
   p->filling = false;
   if (p->settled || n == QN_AGAIN) {
-    return false;
+    return 0;
   }
   if (n < 0) {
     settle(p, (int)n, 'r');
   } else if (n == 0) {
     finish(p);
   }
-  return n > 0;
+  return n > 0 ? (size_t)n : 0;
 }
 
 static void run(qn_pump_t *p)
@@ -152,8 +152,13 @@ static void run(qn_pump_t *p)
   if (p->finishing) {
     finish(p);
   } else {
-    for (int rounds = 0; step(p); rounds++) {
-      if (rounds == QN__FILLS_PER_RUN) { /* others have their turn */
+    /* Until there is nothing more. After a full chunk others have their turn first: by then the next
+     * bytes are often there, while a second look at once would mostly find nothing. */
+    bool more = pass_on(p);
+    for (int fills = 1; more; fills++) {
+      size_t n = fill(p);
+      more = n != 0 && pass_on(p);
+      if (more && (n >= QN__CHUNK || fills == QN__FILLS_PER_RUN)) {
         qn_stream_wake(p->src, QN_WAKE_READ);
         break;
       }

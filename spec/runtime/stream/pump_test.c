@@ -230,6 +230,24 @@ TEST(bytes_that_were_buffered_before_go_first)
   two_close(&w);
 }
 
+TEST(a_limit_within_what_is_buffered)
+{
+  two_t w;
+  pumping_t p;
+  reading_t r;
+  two_open(&w);
+  qn_stream_read_ahead(w.x.s, true);
+  fake_arrive(w.x.k, "abcdef", 6);
+  settle_all(w.x.loop);
+  REQUIRE_INT(pump(&p, w.x.s, w.t, 4, true), QN_AGAIN);
+  settle_all(w.x.loop);
+  CHECK_INT(p.note.result, 4);
+  CHECK_WIRE(w.k, "abcd", 4);
+  CHECK_INT(read_now(&r, w.x.s, some(9)), 0);
+  CHECK_READ(r, "ef");
+  two_close(&w);
+}
+
 /* Cancelled after each number of turns, with the destination full or not: each byte is either
  * handed over or still to be read. */
 TEST(cancel_loses_nothing)
@@ -387,6 +405,7 @@ TEST(one_pump_does_not_keep_the_loop_for_itself)
   int fills = w.x.k->fills;
   qn_loop_turn(w.x.loop, QN_TURN_NOWAIT);
   CHECK(w.x.k->fills - fills <= QN__FILLS_PER_RUN + 1);
+  settle_all(w.x.loop); /* a chunk per turn */
   settle_all(w.x.loop);
   CHECK_UINT(qn_buf_size(&w.k->wire), 10 * sizeof bytes);
   qn_op_cancel(&p.note.op, QN_E_CANCELLED);
