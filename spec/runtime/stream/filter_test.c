@@ -317,6 +317,32 @@ TEST(attempts_are_new_stacks)
   CHECK_INT(destroyed, 1);
 }
 
+/* What a layer leaves in lent memory below it is kept at once: the caller only knows of the top. */
+TEST(lent_memory_beneath_a_layer)
+{
+  wire_t x;
+  note_t up;
+  qn_got_t got;
+  qn_want_t w = some(0);
+  wire_open(&x);
+  x.k->lend = true;
+  note_init(&up, x.loop);
+  REQUIRE_INT(qn_stream_push(x.s, &seal_new(true, 1)->filter, &up.op), QN_AGAIN);
+  fake_arrive(x.k, "H\0\2ihd\0", 7);
+  settle_all(x.loop);
+  CHECK_INT(up.result, 0);
+  fake_arrive(x.k, "\3bcdd\0\2b", 8);
+  REQUIRE_INT(qn_stream_want(x.s, NULL, &w, &got), 0);
+  CHECK_INT(stats_of(x.loop).chunks, 0);
+  CHECK_MEM(qn_stream_data(x.s).data, got.size, "cbe", 3);
+  qn_stream_consume(x.s, 3);
+  fake_arrive(x.k, "c", 1);
+  REQUIRE_INT(qn_stream_want(x.s, NULL, &w, &got), 0);
+  CHECK_MEM(qn_stream_data(x.s).data, got.size, "cb", 2);
+  CHECK_INT(stats_of(x.loop).chunks, 0);
+  wire_close(&x);
+}
+
 /* --- the end of a layer ----------------------------------------------------------------------- */
 
 /* The layer ends by message while data is on its way; what follows is plain. */

@@ -2,6 +2,8 @@
  * all calls that must end without a leak, a stuck operation or a byte out of order. */
 #include "runtime/stream/seal.h"
 
+#include <sys/socket.h>
+
 TEST(an_idle_connection_is_small)
 {
   size_t size = sizeof(qn_stream_t) + sizeof(qn_filter_t);
@@ -58,6 +60,63 @@ TEST(slots)
   qn_stream_release(s);
   CHECK_INT(freed, 2);
   rig_close(&rig);
+}
+
+/* --- over a real socket ------------------------------------------------------------------------ */
+
+TEST(adopted_sockets)
+{
+  rig_t rig;
+  qn_stream_t *a, *b;
+  reading_t r;
+  int fd[2];
+  rig_open(&rig);
+  REQUIRE_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+  REQUIRE_INT(qn_stream_adopt(rig.loop, fd[0], &a), 0);
+  REQUIRE_INT(qn_stream_adopt(rig.loop, fd[1], &b), 0);
+  CHECK_INT(qn_stream_state(a), QN_STATE_CONNECTED);
+  CHECK_INT(qn_stream_fd(a), fd[0]);
+  put_text(a, "over the wire");
+  REQUIRE_INT(start_read(&r, b, exact(13)), QN_AGAIN);
+  TURN_UNTIL(rig.loop, r.note.done);
+  CHECK_READ(r, "over the wire");
+  qn_stream_close(a);
+  REQUIRE_INT(start_read(&r, b, all(0)), QN_AGAIN);
+  TURN_UNTIL(rig.loop, r.note.done);
+  CHECK_INT(r.note.result, 0);
+  CHECK(r.got.ended && r.got.size == 0);
+  qn_stream_release(a);
+  qn_stream_release(b);
+  settle_all(rig.loop);
+  CHECK_INT(qn_stream_adopt(rig.loop, -1, &a), -EBADF);
+  CHECK_NULL(a);
+  rig_close(&rig);
+}
+
+TEST(adopting_without_memory_closes_the_descriptor)
+{
+  bool failed = true;
+  for (uint64_t n = 1; failed && n < 20; n++) {
+    TEST_ROUND("allocation %d", (int)n);
+    rig_t rig;
+    qn_stream_t *s;
+    int fd[2];
+    char byte;
+    rig_open(&rig);
+    REQUIRE_INT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fd), 0);
+    qn_alloc_fail_at(n);
+    int rc = qn_stream_adopt(rig.loop, fd[0], &s);
+    failed = qn_alloc_failed();
+    qn_alloc_fail_at(0);
+    CHECK_INT(rc, failed ? -ENOMEM : 0);
+    if (rc == 0) {
+      qn_stream_release(s);
+    }
+    settle_all(rig.loop);
+    CHECK_INT(read(fd[1], &byte, 1), 0); /* the other end sees it closed */
+    close(fd[1]);
+    rig_close(&rig);
+  }
 }
 
 /* --- the Nth allocation fails ----------------------------------------------------------------- */
