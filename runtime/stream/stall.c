@@ -36,11 +36,10 @@ static void stalled(qn_stream_t *s)
 static void fire(qn_timer_t *t)
 {
   qn_stream_t *s = QN__CONTAINER(t, qn__extra_t, stall)->stream;
-  qn_stream_retain(s);
   if (!somebody_waits(s)) {
-    qn_stream_release(s);
     return;
   }
+  qn_stream_retain(s);
   if (qn_stream_sent(s) == s->extra->stall_seen) {
     stalled(s);
   } else if (qn__stall_check(s) < 0) {

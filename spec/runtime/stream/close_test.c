@@ -237,6 +237,34 @@ TEST(both_ends_done)
   }
 }
 
+/* Nobody reads the rest, nobody closes: the last release cleans up. */
+TEST(forgotten_after_the_end)
+{
+  for (int how = 0; how < 2; how++) {
+    wire_t x;
+    wire_open(&x);
+    qn_stream_read_ahead(x.s, true);
+    fake_arrive(x.k, "abc", 3);
+    settle_all(x.loop);
+    fake_end(x.k, -ECONNRESET);
+    settle_all(x.loop);
+    CHECK_UINT(qn_stream_available(x.s), 3);
+    if (how == 1) { /* the next connection */
+      fake_t *k = fake_new();
+      qn__stream_set_state(x.s, QN_STATE_CONNECTING);
+      REQUIRE_INT(qn__stream_plug(x.s, &k->filter), 0);
+      CHECK_UINT(qn_stream_available(x.s), 0);
+      CHECK_INT(qn_stream_error(x.s), 0);
+      CHECK(qn_stream_readable(x.s) && qn_stream_writable(x.s));
+      reading_t r;
+      fake_arrive(k, "new", 3);
+      CHECK_INT(read_now(&r, x.s, some(9)), 0);
+      CHECK_READ(r, "new");
+    }
+    wire_close(&x);
+  }
+}
+
 TEST(a_reset_ends_both_sides)
 {
   wire_t x;

@@ -139,6 +139,40 @@ TEST(a_paused_reader_is_not_woken)
   pair_close(&p);
 }
 
+TEST(a_reader_that_makes_room_goes_on_by_itself)
+{
+  pair_t p;
+  pair_open(&p);
+  qn_stream_set_read_limit(p.b, 4);
+  qn_stream_read_ahead(p.b, true);
+  put_text(p.a, "abcdefgh");
+  settle_all(p.loop);
+  CHECK_UINT(qn_stream_available(p.b), 4);
+  qn_stream_consume(p.b, 3);
+  settle_all(p.loop);
+  CHECK_MEM(qn_stream_data(p.b).data, qn_stream_available(p.b), "defg", 4);
+  pair_close(&p);
+}
+
+TEST(a_flush_learns_that_the_reader_is_gone)
+{
+  for (int how = 0; how < 2; how++) {
+    pair_t p;
+    note_t note;
+    qn_writer_t w;
+    pair_open(&p);
+    qn_stream_set_read_limit(p.b, 4);
+    put_text(p.a, "abcdefgh");
+    note_init(&note, p.loop);
+    REQUIRE_INT(how == 0 ? qn_stream_flush(p.a, &note.op, &w) : qn_stream_finish(p.a, &note.op, &w),
+                QN_AGAIN);
+    qn_stream_close(p.b);
+    settle_all(p.loop);
+    CHECK_INT(note.result, -EPIPE); /* four bytes were never taken */
+    pair_close(&p);
+  }
+}
+
 TEST(a_block_is_handed_over_not_copied)
 {
   pair_t p;

@@ -55,11 +55,13 @@ TEST(reports_what_passes)
     settle_all(x.loop);
     CHECK_READ(r, "abcdef");
     CHECK_INT(stats_of(x.loop).chunks, 0);
+    fake_arrive(x.k, "hij", 3);
+    settle_all(x.loop);
     fake_end(x.k, 0);
     CHECK_INT(read_now(&r, x.s, upto(9)), 0);
-    CHECK_READ(r, "g");
+    CHECK_READ(r, "ghij");
     CHECK_INT(qn_stream_finish(x.s, NULL, NULL), 0);
-    CHECK_STR(rec.text, "open >hello <abc <defg end finish close ");
+    CHECK_STR(rec.text, "open >hello <abc <defg <hij end finish close ");
     wire_close(&x);
   }
 }

@@ -42,7 +42,9 @@ TEST(no_progress_fails_the_writing_side)
   writing_t first, second;
   reading_t r;
   wire_open(&x);
-  x.k->accept = 0;
+  put_text(x.s, "progress before");
+  settle_all(x.loop);
+  x.k->accept = 1;
   qn_stream_set_stall(x.s, 5);
   qn_stream_set_write_mark(x.s, 2);
   REQUIRE_INT(start_write(&first, x.s, "abcd", 4), QN_AGAIN);

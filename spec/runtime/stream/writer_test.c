@@ -574,6 +574,28 @@ TEST(a_dial_that_fails_settles_readers_and_writers)
   wire_close(&x);
 }
 
+TEST(a_new_dial_before_the_old_ones_waiters_were_told)
+{
+  wire_t x;
+  writing_t w;
+  reading_t r;
+  wire_open_unstarted(&x);
+  qn__stream_set_state(x.s, QN_STATE_CONNECTING);
+  qn_stream_set_write_mark(x.s, 5);
+  put_text(x.s, "abc");
+  REQUIRE_INT(start_write(&w, x.s, "defg", 4), QN_AGAIN);
+  REQUIRE_INT(start_read(&r, x.s, some(1)), QN_AGAIN);
+  qn__stream_set_state(x.s, QN_STATE_UNCONNECTED);
+  qn__stream_set_error(x.s, -ECONNREFUSED);
+  qn__stream_set_state(x.s, QN_STATE_CONNECTING);
+  REQUIRE_INT(qn__stream_plug(x.s, &x.k->filter), 0);
+  settle_all(x.loop);
+  CHECK_INT(w.note.result, -ECONNREFUSED);
+  CHECK_INT(r.note.result, -ECONNREFUSED);
+  CHECK_UINT(wire_size(x.k), 0);
+  wire_close(&x);
+}
+
 /* --- steps ------------------------------------------------------------------------------------ */
 
 typedef struct stepper {
