@@ -64,12 +64,30 @@ static const blocker_name_t *name_of_function(lua_State *L)
   return NULL;
 }
 
+static bool is_finalizer(const lua_Debug *ar)
+{
+  return ar->namewhat[0] == 'm' && ar->name != NULL && strcmp(ar->name, "__gc") == 0;
+}
+
+/* Whether the main thread runs a finalizer. (In a task nothing beneath one is yieldable anyway.) */
+static bool in_finalizer(lua_State *L)
+{
+  lua_Debug ar;
+  for (int level = 0; lua_getstack(L, level, &ar) != 0; level++) {
+    lua_getinfo(L, "n", &ar);
+    if (is_finalizer(&ar)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 static int not_yieldable(lua_State *L, const char *op)
 {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar) != 0; level++) {
     lua_getinfo(L, "Sfn", &ar);
-    if (ar.namewhat[0] == 'm' && ar.name != NULL && strcmp(ar.name, "gc") == 0) {
+    if (is_finalizer(&ar)) {
       return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
                        "'%s' would wait inside a finalizer (__gc), which cannot wait: let a task do it", op);
     }
@@ -82,8 +100,17 @@ static int not_yieldable(lua_State *L, const char *op)
                        global ? "" : b->library, global ? "" : ".", b->name, b->fix);
     }
   }
-  qnl_state_t *G = qnl_G(L);
-  if (G != NULL && (G->running == NULL || G->running->L != L)) {
+  qnl_state_t *G = qnl_state_of(L);
+  if (L == G->L) {
+    return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE", "'%s' would wait on the main thread while %s",
+                     op, G->own_loop ? "the loop runs: spawn a task for it"
+                                     : "the host runs the loop: use qn_runtime_spawn");
+  }
+  if (G->running == NULL) {
+    return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+                     "'%s' would wait in a coroutine outside any task: use qn.run (or the program qnlua)", op);
+  }
+  if (G->running->L != L) {
     return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
                      "'%s' would wait in a coroutine that the scheduler did not resume: use qn.install() "
                      "(or the program qnlua), whose coroutine library passes waits through",
@@ -102,40 +129,52 @@ void qnl_check_stop(lua_State *L, qnl_task_t *t)
   if (t->n_scopes != 0 || t->cancel_at != QNL_NEVER) {
     qnl_scope_t *cause;
     qnl_co_t *co = t->blocking ? &t->co : t->G->running;
-    uint64_t limit = qnl_limit(t, co, &cause);
-    if (limit != QNL_NEVER && limit <= qn_loop_fresh(t->G->loop)) {
+    uint64_t limit = qnl_limit(t, co, &cause), now = limit != QNL_NEVER ? qn_loop_fresh(t->G->loop) : 0;
+    if (limit != QNL_NEVER && limit <= now) {
+      if (cause == NULL && ++t->n_refused > QNL_REFUSALS && now - limit > QNL_DEFIANCE && !t->blocking) {
+        t->doomed = true; /* it swallows its cancellation for ever: qnl_resume closes it */
+        t->wait_co = co;
+        co->in_wait = true;
+        lua_yieldk(L, 0, 0, NULL);
+      }
       qnl_raise_cause(L, t, cause);
+    }
+  }
+}
+
+void qnl_check_yieldable(lua_State *L, qnl_state_t *G, const char *op)
+{
+  qnl_co_t *co = G->running;
+  if (QN_UNLIKELY(co == NULL || co->L != L)) {
+    not_yieldable(L, op);
+    return;
+  }
+  for (qnl_co_t *c = co; c != NULL; c = c->parent) {
+    if (QN_UNLIKELY(!lua_isyieldable(c->L) ||
+                    (c->parent == NULL && (co->task == NULL || c != &co->task->co)))) {
+      not_yieldable(L, op);
     }
   }
 }
 
 qnl_task_t *qnl_enter(lua_State *L, qnl_state_t *G, const char *op)
 {
-  qnl_co_t *co = G->running;
   qnl_task_t *t;
-  if (QN_LIKELY(co != NULL && co->L == L)) {
-    t = co->task;
-    for (qnl_co_t *c = co; c != NULL; c = c->parent) {
-      if (QN_UNLIKELY(!lua_isyieldable(c->L) || (c->parent == NULL && (t == NULL || c != &t->co)))) {
-        not_yieldable(L, op);
-      }
-    }
-  } else if (co == NULL && L == G->L && !G->closing) {
+  if (QN_UNLIKELY(G->running == NULL && L == G->L && !G->closing)) {
     t = G->blocker; /* no task: the call itself runs the loop */
-    if (!qn_op_idle(&t->op) || t->status == QNL_TASK_WAITING) {
+    if (!G->own_loop || qn_loop_in_turn(G->loop) || in_finalizer(L)) {
       not_yieldable(L, op);
     }
-    G->budget = QNL_BUDGET;
   } else {
-    not_yieldable(L, op);
-    return NULL;
+    qnl_check_yieldable(L, G, op);
+    t = G->running->task;
   }
-  t->wait = (qnl_wait_t){.op = op, .at = QNL_NEVER, .code = QN_E_TIMEOUT};
-  qnl_check_stop(L, t);
   if (QN_UNLIKELY(G->budget == 0)) {
-    return NULL;
+    return NULL; /* also for what is refused below: others must run meanwhile */
   }
   G->budget--;
+  t->wait = (qnl_wait_t){.op = op, .at = QNL_NEVER, .code = QN_E_TIMEOUT};
+  qnl_check_stop(L, t);
   return t;
 }
 
@@ -150,15 +189,30 @@ void qnl_abandon(qnl_task_t *t)
   }
 }
 
+/* Somebody may have got hold of a waiting coroutine and resumed it by hand. */
+static void resumed_by_us(lua_State *L, qnl_state_t *G)
+{
+  if (QN_UNLIKELY(G->running == NULL || G->running->L != L)) {
+    qnl_throw(L, QN_KIND_INVALID, "NOT_SUSPENDED", "a coroutine that waits cannot be resumed by hand");
+  }
+}
+
 static int await_k(lua_State *L, int status, lua_KContext ctx)
 {
   qnl_task_t *t = (qnl_task_t *)ctx;
   (void)status;
+  if (!t->blocking) {
+    resumed_by_us(L, t->G);
+  }
   int64_t result = t->op.result;
   if (QN_UNLIKELY(result == QNL_R_CANCEL || result == QNL_R_SCOPE)) {
     qnl_abandon(t);
     qnl_scope_t *cause;
-    qnl_limit(t, t->blocking ? &t->co : t->G->running, &cause);
+    uint64_t limit = qnl_limit(t, t->blocking ? &t->co : t->G->running, &cause);
+    if (limit > qn_loop_fresh(t->G->loop)) { /* the scope that ended it was closed meanwhile */
+      qnl_push_error(L, &(qnl_errinfo_t){.code = QN_E_TIMEOUT, .op = t->wait.op, .phase = t->wait.phase});
+      return lua_error(L);
+    }
     return qnl_raise_cause(L, t, cause);
   }
   t->wait.abandon = NULL;
@@ -189,7 +243,11 @@ static int block(lua_State *L, qnl_task_t *t)
   t->woken = false;
   t->status = QNL_TASK_WAITING;
   while (!t->woken) {
-    if (!qn_loop_turn(G->loop, QN_TURN_ONCE) && !t->woken) {
+    bool alive = qn_loop_turn(G->loop, QN_TURN_ONCE);
+    if (G->exiting) { /* a task has called qn.exit */
+      qnl_exit_now(G);
+    }
+    if (!alive && !t->woken) {
       t->status = QNL_TASK_RUNNING;
       qn_op_forget(&t->op);
       qnl_abandon(t);
@@ -198,6 +256,7 @@ static int block(lua_State *L, qnl_task_t *t)
     }
   }
   t->status = QNL_TASK_RUNNING;
+  G->budget = QNL_BUDGET;
   return await_k(L, LUA_OK, (lua_KContext)t);
 }
 
@@ -221,6 +280,7 @@ static int restart_k(lua_State *L, int status, lua_KContext ctx)
 {
   (void)status;
   lua_CFunction fn = (lua_CFunction)ctx;
+  resumed_by_us(L, qnl_G(L));
   return fn(L);
 }
 
@@ -234,6 +294,10 @@ int qnl_requeue(lua_State *L, lua_CFunction fn)
   qnl_co_t *co = G->running;
   if (co == NULL) { /* the blocking main thread */
     qn_loop_turn(G->loop, QN_TURN_NOWAIT);
+    if (G->exiting) {
+      qnl_exit_now(G);
+    }
+    G->budget = QNL_BUDGET;
     return fn(L);
   }
   qnl_task_t *t = co->task;

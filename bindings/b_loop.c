@@ -60,7 +60,8 @@ static int core_stats(lua_State *L)
 static int parked_for_good(lua_State *L, int status, lua_KContext ctx)
 {
   (void)status, (void)ctx;
-  return luaL_error(L, "the program is ending");
+  qnl_push_cancelled(L, 0); /* the shutdown wants its <close> variables run */
+  return lua_error(L);
 }
 
 static void nothing_to_cancel(qn_op_t *op) { (void)op; }

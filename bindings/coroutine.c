@@ -10,8 +10,31 @@ static int co_gc(lua_State *L)
 {
   qnl_co_t *co = lua_touserdata(L, 1);
   qnl_co_forget_scopes(co);
+  qnl_co_move(co, NULL);
   return 0;
 }
+
+/* Pushes a new record of the coroutine `co`. */
+static qnl_co_t *new_record(lua_State *L, lua_State *co)
+{
+  qnl_co_t *c = lua_newuserdatauv(L, sizeof *c, 0);
+  *c = (qnl_co_t){.L = co};
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, co_gc);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  return c;
+}
+
+static void push_thread(lua_State *L, lua_State *co)
+{
+  lua_pushthread(co);
+  if (co != L) {
+    lua_xmove(co, L, 1);
+  }
+}
+
+static bool is_task(const qnl_co_t *c) { return c->task != NULL && c == &c->task->co; }
 
 /* The book-keeping of `co`: a task's own, or a userdata in a weak table keyed by the thread. */
 qnl_co_t *qnl_co_of(lua_State *L, lua_State *co, bool create)
@@ -25,29 +48,54 @@ qnl_co_t *qnl_co_of(lua_State *L, lua_State *co, bool create)
     }
   }
   lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_coroutines);
-  lua_pushthread(co);
-  if (co != L) {
-    lua_xmove(co, L, 1);
-  }
+  push_thread(L, co);
   lua_pushvalue(L, -1);
   lua_rawget(L, -3);
   qnl_co_t *c = lua_touserdata(L, -1);
   if (c == NULL && create) {
     lua_pop(L, 1);
-    c = lua_newuserdatauv(L, sizeof *c, 0);
-    *c = (qnl_co_t){.L = co};
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, co_gc);
-    lua_setfield(L, -2, "__gc");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_insert(L, -3);
-    lua_rawset(L, -4);
-    lua_pop(L, 2);
+    c = new_record(L, co);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
     return c;
   }
   lua_pop(L, 3);
   return c;
+}
+
+/* User code asks for the thread of a task: from now on it is known for what it is. */
+static void know_thread(lua_State *L, qnl_task_t *t)
+{
+  t->known_thread = true;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_coroutines);
+  push_thread(L, t->co.L);
+  lua_pushlightuserdata(L, &t->co);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+void qnl_co_task_ended(lua_State *L, qnl_task_t *t)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_coroutines);
+  push_thread(L, t->co.L);
+  new_record(L, t->co.L)->dead = true;
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+void qnl_co_close_inner(lua_State *L, qnl_task_t *t, qnl_co_t *until)
+{
+  qnl_co_t *c = t->wait_co;
+  t->wait_co = NULL;
+  while (c != NULL && c != until) {
+    qnl_co_t *parent = c->parent;
+    c->in_wait = false;
+    c->parent = NULL;
+    qnl_close_thread(c->L, L);
+    lua_settop(c->L, 0);
+    qnl_co_forget_scopes(c);
+    c = parent;
+  }
 }
 
 static lua_State *check_co(lua_State *L)
@@ -95,7 +143,7 @@ static int go(lua_State *L, qnl_co_t *c, int nargs)
   int nres;
   c->parent = outer != NULL && outer->L == L ? outer : qnl_co_of(L, L, true);
   if (c->task != c->parent->task) {
-    c->task = c->parent->task;
+    qnl_co_move(c, c->parent->task);
   }
   c->in_wait = false;
   G->running = c;
@@ -134,7 +182,11 @@ static int resume_k(lua_State *L, int status, lua_KContext ctx)
 {
   qnl_co_t *c = (qnl_co_t *)ctx;
   (void)status;
-  if (lua_status(c->L) != LUA_YIELD) { /* closed from outside while it waited */
+  qnl_state_t *G = qnl_G(L);
+  if (G->running == NULL || G->running->L != L) {
+    return qnl_throw(L, QN_KIND_INVALID, "NOT_SUSPENDED", "a coroutine that waits cannot be resumed by hand");
+  }
+  if (!c->in_wait || lua_status(c->L) != LUA_YIELD) { /* closed from outside while it waited */
     c->in_wait = false;
     c->parent = NULL;
     lua_pushliteral(L, "the coroutine was closed while it waited");
@@ -157,7 +209,8 @@ static int co_resume(lua_State *L)
   qnl_co_t *c = qnl_co_of(L, co, true);
   bool dead = lua_status(co) == LUA_OK && lua_gettop(co) == 0;
   lua_Debug ar;
-  bool active = lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar) != 0;
+  bool active = (lua_status(co) == LUA_OK && lua_getstack(co, 0, &ar) != 0) || is_task(c);
+  dead = dead || c->dead;
   if (dead || active || c->in_wait || (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD)) {
     bool normal = co != L && (active || c->in_wait);
     lua_pushstring(L, co == L ? "cannot resume non-suspended coroutine"
@@ -203,8 +256,8 @@ static int co_isyieldable(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
-  qnl_task_t *t = qnl_running_task(G);
-  lua_pushboolean(L, lua_isyieldable(co) && !(t != NULL && t->co.L == co));
+  qnl_co_t *c = co == L ? G->running : qnl_co_of(L, co, false);
+  lua_pushboolean(L, lua_isyieldable(co) && !(c != NULL && c->L == co && is_task(c)));
   return 1;
 }
 
@@ -215,14 +268,8 @@ static const char *co_status_name(lua_State *L, lua_State *co)
     return "running";
   }
   qnl_co_t *c = qnl_co_of(L, co, false);
-  if (c == NULL) { /* perhaps the own coroutine of a waiting task */
-    qnl_state_t *G = qnl_G(L);
-    for (qn_list_t *node = G->tasks.next; node != &G->tasks; node = node->next) {
-      qnl_task_t *t = (qnl_task_t *)(void *)((char *)node - offsetof(qnl_task_t, all));
-      if (t->co.L == co) {
-        return "normal";
-      }
-    }
+  if (c != NULL && (c->dead || is_task(c))) {
+    return c->dead ? "dead" : "normal";
   }
   switch (lua_status(co)) {
   case LUA_YIELD:
@@ -247,14 +294,19 @@ static int co_close(lua_State *L)
 {
   lua_State *co = check_co(L);
   qnl_co_t *c = qnl_co_of(L, co, false);
-  if (c != NULL && c->in_wait && c->task != NULL && co != c->task->co.L) {
+  if (c != NULL && c->dead) {
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  if (c != NULL && c->in_wait && c->task != NULL && !is_task(c)) {
     /* It waits inside some task: that wait ends first. What it had resumed in turn dies with it. */
-    qn_op_cancel(&c->task->op, QN_E_CANCELLED);
-    qnl_abandon(c->task);
+    qnl_task_t *t = c->task;
+    qnl_co_t *resumer = c->parent;
+    qn_op_cancel(&t->op, QN_E_CANCELLED);
+    qnl_abandon(t);
+    qnl_co_close_inner(L, t, c);
+    t->wait_co = resumer;
     c->in_wait = false;
-    for (qnl_co_t *inner = c->task->wait_co; inner != NULL && inner != c; inner = inner->parent) {
-      inner->in_wait = false;
-    }
   }
   const char *status = co_status_name(L, co);
   if (status[0] != 's' && status[0] != 'd') {
@@ -283,6 +335,10 @@ static int co_close(lua_State *L)
 
 static int co_running(lua_State *L)
 {
+  qnl_task_t *t = qnl_running_task(qnl_G(L));
+  if (t != NULL && t->co.L == L && !t->known_thread) {
+    know_thread(L, t);
+  }
   int is_main = lua_pushthread(L);
   lua_pushboolean(L, is_main);
   return 2;

@@ -148,6 +148,7 @@ int qn_runtime_call(qn_runtime_t *rt, int nargs, int nres)
   qnl_task_t *outer = G->main_task;
   G->main_task = t;
   qnl_run_until(G, t);
+  qnl_finish_handlers(G, 5000);
   G->main_task = outer;
   lua_pushcfunction(L, take_outcome);
   lua_insert(L, -2);

@@ -82,6 +82,7 @@ static void make_blocker(lua_State *L, qnl_state_t *G)
   t->co.task = t;
   t->co.L = G->L;
   t->joiners.next = t->joiners.prev = &t->joiners;
+  t->cos.next = t->cos.prev = &t->cos;
   qnl_nursery_init(&t->own, t);
   qn_op_init(&t->op, G->loop, qnl_wake_op);
   qnl_set_metatable(L, &qnl_class_task);
@@ -172,19 +173,18 @@ static int core_run(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   luaL_checktype(L, 1, LUA_TFUNCTION);
-  if (G->running != NULL || L != G->L) {
+  if (G->running != NULL || L != G->L || qn_loop_in_turn(G->loop)) {
     return luaL_error(L, "qn.run cannot be called from inside a task: call the function itself");
   }
   qnl_task_t *t = qnl_spawn(L, G, &G->root, lua_gettop(L) - 1);
   t->claimed = true;
   qnl_run_until(G, t);
+  qnl_finish_handlers(G, 5000);
   if (!qnl_task_ended(t)) { /* qn.exit, or a deadlock that was caught */
-    qnl_shutdown(G, 5000);
     if (G->exiting) {
-      int status = G->exit_status;
-      lua_close(G->L);
-      exit(status);
+      qnl_exit_now(G);
     }
+    qnl_shutdown(G, 5000);
     return luaL_error(L, "qn.run: every task waits and nothing can wake one");
   }
   int n = qnl_push_outcome(L, t);
@@ -225,6 +225,7 @@ static int open_core(lua_State *L)
   qnl_setfuncs(L, G, functions);
   lua_pushliteral(L, QN_VERSION);
   lua_setfield(L, -2, "version");
+  G->budget = QNL_BUDGET;
   make_blocker(L, G);
   add_searcher(L);
   lua_pushvalue(L, -1);

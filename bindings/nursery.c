@@ -174,6 +174,64 @@ void qnl_nursery_cancel(lua_State *L, qnl_nursery_t *n, int reason_idx)
   }
 }
 
+static void forget_value(lua_State *L, const void *table, const void *key)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, table);
+  lua_pushnil(L);
+  lua_rawsetp(L, -2, key);
+  lua_pop(L, 1);
+}
+
+void qnl_nursery_adopt(lua_State *L, qnl_nursery_t *from, qnl_nursery_t *to)
+{
+  while (from->children.next != &from->children) {
+    qnl_task_t *t = TASK_OF(from->children.next, sibling);
+    uint32_t counted = t->status != QNL_TASK_NEW;
+    list_remove(&t->sibling);
+    from->n_children--;
+    from->n_running -= counted;
+    t->nursery = to;
+    list_append(&to->children, &t->sibling);
+    to->n_children++;
+    to->n_running += counted;
+    qnl_task_cancel(L, t, 0);
+  }
+}
+
+void qnl_nursery_set_owner(qnl_scope_t *s, qnl_task_t *owner) { NURSERY_OF(s)->owner = owner; }
+
+void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s)
+{
+  qnl_nursery_t *n = NURSERY_OF(s);
+  qnl_state_t *G = s->G;
+  qnl_task_t *owner = n->owner;
+  qnl_scope_leave(s);
+  n->owner = NULL;
+  n->draining = false;
+  if (G->closing) { /* everything goes: only cut the ties */
+    while (n->children.next != &n->children) {
+      qnl_task_t *t = TASK_OF(n->children.next, sibling);
+      list_remove(&t->sibling);
+      t->nursery = NULL;
+    }
+    while (n->failed.next != &n->failed) {
+      list_remove(n->failed.next);
+    }
+    n->n_children = n->n_running = 0;
+    return;
+  }
+  lua_checkstack(L, 12);
+  forget_value(L, &qnl_key_traces, s);
+  qnl_nursery_adopt(L, n, owner != NULL && !qnl_task_ended(owner) ? &owner->own : &G->root);
+  while (n->failed.next != &n->failed) {
+    qnl_task_t *t = TASK_OF(n->failed.next, sibling);
+    qnl_push_task(L, t); /* anchored since it failed */
+    queue_unhandled(L, t);
+    forget_value(L, &qnl_key_tasks, t);
+    lua_pop(L, 1);
+  }
+}
+
 /* --- explicit nurseries for Lua -------------------------------------------------------------- */
 
 static qnl_nursery_t *check(lua_State *L) { return qnl_check(L, 1, &qnl_class_nursery); }
@@ -186,9 +244,10 @@ static int core_nursery(lua_State *L)
   lua_Integer limit = luaL_optinteger(L, 1, 0);
   int policy = luaL_checkoption(L, 2, "cancel", policies);
   qnl_co_t *co = G->running;
-  if (co == NULL || co->L != L || co->task == NULL) {
+  if (co == NULL && L == G->L) {
     return qnl_throw(L, QN_KIND_INVALID, "NO_TASK", "a group can only be opened inside a task (see qn.run)");
   }
+  qnl_check_yieldable(L, G, "group"); /* its end waits */
   struct {
     qnl_box_t box;
     qnl_nursery_t n;
@@ -198,7 +257,7 @@ static int core_nursery(lua_State *L)
   ud->box = (qnl_box_t){&qnl_class_nursery, n};
   n->scope.G = G;
   n->is_explicit = true;
-  n->limit = (uint32_t)limit;
+  n->limit = limit > UINT32_MAX ? UINT32_MAX : limit > 0 ? (uint32_t)limit : 0;
   n->policy = (uint8_t)policy;
   qnl_set_metatable(L, &qnl_class_nursery);
   qnl_scope_enter(&n->scope, co, QNL_SCOPE_NURSERY);
@@ -241,8 +300,10 @@ static int nursery_wait(lua_State *L)
     return luaL_error(L, "only the task that opened a group can wait for it");
   }
   qnl_task_t *t = n->owner;
-  if (!deaf) {
-    qnl_enter(L, G, "group");
+  if (deaf) {
+    qnl_check_yieldable(L, G, "group");
+  } else if (qnl_enter(L, G, "group") == NULL) {
+    return qnl_requeue(L, nursery_wait);
   }
   t->wait = (qnl_wait_t){.op = "group", .at = QNL_NEVER, .obj = n, .deaf = deaf};
   n->draining = true;
@@ -254,14 +315,6 @@ static int nursery_cancel(lua_State *L)
 {
   qnl_nursery_cancel(L, check(L), lua_isnoneornil(L, 2) ? 0 : 2);
   return 0;
-}
-
-static void forget_value(lua_State *L, const void *table, const void *key)
-{
-  lua_rawgetp(L, LUA_REGISTRYINDEX, table);
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, key);
-  lua_pop(L, 1);
 }
 
 /* Leaves the scope; returns the list of errors of failed children, in order. */
@@ -292,47 +345,38 @@ static int nursery_owns(lua_State *L)
   return 1;
 }
 
+/* Whether a child has failed. */
+static int nursery_has_failed(lua_State *L)
+{
+  qnl_nursery_t *n = check(L);
+  lua_pushboolean(L, n->failed.next != &n->failed);
+  return 1;
+}
+
 static int nursery_count(lua_State *L)
 {
   lua_pushinteger(L, check(L)->n_children);
   return 1;
 }
 
-/* The coroutine was closed from outside: cut the ties, the children end on their own. */
-static void abandon(qnl_nursery_t *n)
-{
-  qnl_scope_leave(&n->scope);
-  while (n->children.next != &n->children) {
-    qnl_task_t *t = TASK_OF(n->children.next, sibling);
-    list_remove(&t->sibling);
-    t->nursery = NULL;
-  }
-  while (n->failed.next != &n->failed) {
-    list_remove(n->failed.next);
-  }
-  n->n_children = n->n_running = 0;
-}
-
+/* The coroutine died in the middle of the group. */
 static void nursery_collect(qnl_state_t *G, void *obj)
 {
-  (void)G;
-  abandon(obj);
+  qnl_nursery_abandon(G->L, &((qnl_nursery_t *)obj)->scope);
 }
 
+/* Nothing is left to do when the group ended by itself. */
 static void nursery_class_close(qnl_state_t *G, lua_State *L, void *obj)
 {
-  qnl_nursery_t *n = obj;
   (void)G;
-  if (n->n_children != 0) {
-    qnl_nursery_cancel(L, n, 0);
-  }
-  qnl_scope_leave(&n->scope);
+  qnl_nursery_abandon(L, &((qnl_nursery_t *)obj)->scope);
 }
 
 static const qnl_method_t nursery_methods[] = {
     {"spawn", nursery_spawn, 0},   {"wait", nursery_wait, 0},   {"drain", nursery_wait, 1},
     {"cancel", nursery_cancel, 0}, {"leave", nursery_leave, 0}, {"owns", nursery_owns, 0},
-    {"count", nursery_count, 0},   {NULL, NULL, 0}};
+    {"count", nursery_count, 0},   {"has_failed", nursery_has_failed, 0},
+    {NULL, NULL, 0}};
 qnl_class_t qnl_class_nursery = {.name = "qn.Nursery",
                                  .methods = nursery_methods,
                                  .collect = nursery_collect,

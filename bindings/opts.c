@@ -77,8 +77,8 @@ static uint64_t to_ms(lua_State *L, lua_Number seconds, const char *what)
   if (!(seconds >= 0)) { /* negative or NaN */
     luaL_error(L, "%s must not be negative or NaN (got %f)", what, seconds);
   }
-  if (seconds > 3.0e9) { /* about a century: the user means "never" */
-    return QNL_NEVER;
+  if (seconds > 3.0e9) { /* about a century */
+    luaL_error(L, "%s is too large (false means no limit)", what);
   }
   return (uint64_t)ceil(seconds * 1000.0);
 }
@@ -104,7 +104,16 @@ uint64_t qnl_seconds(lua_State *L, int idx, uint64_t def)
   }
   lua_Number seconds = luaL_checknumber(L, idx);
   luaL_argcheck(L, seconds >= 0, idx, "seconds must not be negative or NaN");
+  luaL_argcheck(L, seconds <= 3.0e9, idx, "too many seconds (false means no limit)");
   return to_ms(L, seconds, "seconds");
+}
+
+uint64_t qnl_seconds_required(lua_State *L, int idx)
+{
+  if (lua_isnoneornil(L, idx)) {
+    luaL_argerror(L, idx, "number of seconds or false expected");
+  }
+  return qnl_seconds(L, idx, QNL_NEVER);
 }
 
 static void read_value(lua_State *L, const char *where, const qnl_opt_t *o, qnl_opt_value_t *v)

@@ -8,20 +8,23 @@
 
 static void nothing_to_cancel(qn_op_t *op) { (void)op; }
 
-/* core.ticket(op) -> task, number. Raises where waiting is impossible, so call it before you queue. */
+/* core.ticket(op, timeout) -> task, number. Raises where waiting is impossible, and for a bad timeout, so
+ * call it before you queue. The number is good for one park of this task, and for no other wait. */
 static int core_ticket(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   static const char *const ops[] = {"wait", "recv", "send", "lock", "acquire", "event", "condition",
                                     "join", "group", "require", "handler", NULL};
   const char *op = ops[luaL_checkoption(L, 1, "wait", ops)];
+  qnl_seconds(L, 2, QNL_NEVER);
   QNL_ENTER(L, G, t, core_ticket, op);
+  t->ticket = ++t->seq;
   if (t->blocking) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, G);
   } else {
     qnl_push_task(L, t);
   }
-  lua_pushinteger(L, (lua_Integer)t->seq + 1);
+  lua_pushinteger(L, (lua_Integer)t->ticket);
   return 2;
 }
 
@@ -41,25 +44,30 @@ static int core_park(lua_State *L)
   qnl_task_t *t = G->running != NULL ? G->running->task : G->blocker;
   const char *op = t != NULL ? t->wait.op : NULL;
   uint64_t timeout = qnl_seconds(L, 1, QNL_NEVER);
-  if (t == NULL || (G->running != NULL && G->running->L != L)) {
+  if (t == NULL || (G->running != NULL && G->running->L != L) || t->ticket == 0) {
     return luaL_error(L, "park without a ticket");
   }
-  t->wait = (qnl_wait_t){.op = op, .at = QNL_NEVER, .code = QN_E_TIMEOUT};
+  if (!t->blocking) {
+    qnl_check_yieldable(L, G, op);
+  }
+  t->wait = (qnl_wait_t){.op = op, .at = QNL_NEVER, .code = QN_E_TIMEOUT, .ticket = t->ticket};
+  t->ticket = 0;
   qnl_wait_for(t, timeout);
   qn_op_begin(&t->op, NULL, nothing_to_cancel);
   return qnl_wait(L, t, push_code);
 }
 
-static bool waits_under(const qnl_task_t *t, lua_Integer seq)
+static bool waits_under(const qnl_task_t *t, lua_Integer ticket)
 {
-  return t->status == QNL_TASK_WAITING && t->seq == (uint64_t)seq && qn_op_pending(&t->op);
+  return t->status == QNL_TASK_WAITING && ticket != 0 && t->wait.ticket == (uint64_t)ticket &&
+         qn_op_pending(&t->op);
 }
 
 static int core_unpark(lua_State *L)
 {
   qnl_task_t *t = qnl_check(L, 1, &qnl_class_task);
-  lua_Integer seq = luaL_checkinteger(L, 2), code = luaL_optinteger(L, 3, 0);
-  bool there = waits_under(t, seq);
+  lua_Integer ticket = luaL_checkinteger(L, 2), code = luaL_optinteger(L, 3, 0);
+  bool there = waits_under(t, ticket);
   if (there) {
     qn_op_settle(&t->op, code);
   }
@@ -85,7 +93,7 @@ static int push_slept(lua_State *L, qnl_task_t *t, int64_t result)
 static int core_sleep(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
-  luaL_checkany(L, 1);
+  luaL_checknumber(L, 1);
   uint64_t ms = qnl_seconds(L, 1, 0);
   QNL_ENTER(L, G, t, core_sleep, "sleep");
   qnl_wait_for(t, ms);

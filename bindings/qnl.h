@@ -64,6 +64,8 @@ qnl_box_t *qnl_push(lua_State *L, const qnl_class_t *cls, void *obj);
 void *qnl_test(lua_State *L, int idx, const qnl_class_t *cls);
 void *qnl_check(lua_State *L, int idx, const qnl_class_t *cls);
 void qnl_set_metatable(lua_State *L, const qnl_class_t *cls);
+/* Notes which line made the userdata on top, for the report of a leak; in debug builds only. */
+void qnl_note_site(lua_State *L);
 /* Pushes the method table of a class, so that Lua files can add methods. */
 void qnl_push_methods(lua_State *L, const qnl_class_t *cls);
 /* Copies what `cls` has not from the method table of its base, as it is now. */
@@ -105,6 +107,8 @@ void qnl_opts(lua_State *L, int idx, const char *where, const qnl_opt_t *desc, i
  * Result in ms, rounded up. */
 uint64_t qnl_seconds(lua_State *L, int idx, uint64_t def);
 uint64_t qnl_seconds_of(lua_State *L, int idx, const char *what);
+/* The same as an argument that must be there: a number, or false. */
+uint64_t qnl_seconds_required(lua_State *L, int idx);
 size_t qnl_size(lua_State *L, int idx, const char *what, size_t def, size_t max);
 uint16_t qnl_port(lua_State *L, int idx);
 /* A host name without embedded zeros, control characters or blanks. */

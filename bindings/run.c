@@ -4,6 +4,9 @@
  */
 #include "sched.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #define TASK_OF(node, member) ((qnl_task_t *)(void *)((char *)(node)-offsetof(qnl_task_t, member)))
 
 static int push_deadlock(lua_State *L)
@@ -59,6 +62,15 @@ void qnl_run_until(qnl_state_t *G, qnl_task_t *t)
   G->until = outer;
 }
 
+void qnl_exit_now(qnl_state_t *G)
+{
+  int status = G->exit_status;
+  qnl_shutdown(G, 5000);
+  fflush(NULL);
+  lua_close(G->L);
+  exit(status);
+}
+
 /* --- the end --------------------------------------------------------------------------------- */
 
 static int cancel_all(lua_State *L)
@@ -69,7 +81,9 @@ static int cancel_all(lua_State *L)
   for (qn_list_t *node = G->tasks.next, *next; node != &G->tasks; node = next) {
     next = node->next;
     qnl_task_t *t = TASK_OF(node, all);
-    qnl_task_stop(L, t, -1);
+    if (!t->is_handler) { /* whoever reports a failure may finish */
+      qnl_task_stop(L, t, -1);
+    }
   }
   return 0;
 }
@@ -93,6 +107,7 @@ static void close_task(qnl_state_t *G, qnl_task_t *t)
   t->status = QNL_TASK_CANCELLED;
   t->own.draining = false;
   if (t->started) {
+    qnl_co_close_inner(G->L, t, &t->co);
     qnl_close_thread(t->co.L, G->L);
   }
   lua_settop(t->co.L, 0);
@@ -114,13 +129,16 @@ void qnl_shutdown(qnl_state_t *G, uint64_t grace_ms)
       break;
     }
   }
-  /* streams that are closing still flush what they were given */
-  while (qn_loop_fresh(G->loop) < end && qnl_closing_streams(G) > 0) {
+  /* what was written is still sent */
+  qn_streams_close(G->loop);
+  while (qn_loop_fresh(G->loop) < end && qn_streams_closing(G->loop)) {
     if (!qn_loop_turn(G->loop, QN_TURN_ONCE)) {
       break;
     }
   }
+  qn_streams_abort(G->loop);
   qn_timer_stop(G->loop, &G->grace_timer);
+  qnl_flush_unhandled(G);
   while (G->tasks.next != &G->tasks) {
     qnl_task_t *t = TASK_OF(G->tasks.next, all);
     qn_list_t *node = &t->all;

@@ -97,8 +97,7 @@ int qnl_message_handler(lua_State *L)
   return 1;
 }
 
-/* Pushes the traceback that belongs to the error value at `idx`, or nil. */
-static void push_trace(lua_State *L, qnl_state_t *G, int idx)
+void qnl_push_trace(lua_State *L, qnl_state_t *G, int idx)
 {
   idx = lua_absindex(L, idx);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_traces);
@@ -121,6 +120,20 @@ static void push_trace(lua_State *L, qnl_state_t *G, int idx)
 
 static void drained(qn_op_t *op) { (void)op; }
 
+/* Groups that its coroutines have left open (a generator that was dropped) end with the task. */
+static void close_groups(qnl_task_t *t)
+{
+  for (qn_list_t *node = t->cos.next; node != &t->cos; node = node->next) {
+    qnl_co_t *co = (qnl_co_t *)(void *)((char *)node - offsetof(qnl_co_t, link));
+    for (qnl_scope_t *s = co->scopes, *outer; s != NULL; s = outer) {
+      outer = s->outer;
+      if (s->kind == QNL_SCOPE_NURSERY) {
+        qnl_nursery_abandon(t->G->L, s);
+      }
+    }
+  }
+}
+
 /* Waits for the children; cancellation of the task reaches them directly and does not end this wait. */
 static int drain(lua_State *L, qnl_task_t *t);
 
@@ -133,7 +146,11 @@ static int drain_k(lua_State *L, int status, lua_KContext ctx)
 static int drain(lua_State *L, qnl_task_t *t)
 {
   qnl_co_forget_scopes(&t->co);
+  close_groups(t);
   if (t->own.n_children != 0) {
+    if (t->cancel_at != QNL_NEVER && lua_checkstack(L, 8)) { /* those that were born since, too */
+      qnl_nursery_cancel(L, &t->own, 0);
+    }
     t->own.draining = true;
     t->wait = (qnl_wait_t){.op = "children", .at = QNL_NEVER, .deaf = true};
     t->seq++;
@@ -154,14 +171,10 @@ static int body_k(lua_State *L, int status, lua_KContext ctx)
       t->cancelled_body = true;
     } else {
       t->failed_body = true;
-      push_trace(L, t->G, -1);
-      if (lua_isnil(L, -1)) { /* no handler ran: the stack or the memory was exhausted */
-        lua_pop(L, 1);
-      } else { /* keep the text for task:traceback() */
-        qnl_push_task(L, t);
-        lua_insert(L, -2);
-        lua_setiuservalue(L, -2, 3);
-        lua_pop(L, 1);
+      qnl_push_task(L, t);
+      if (lua_getiuservalue(L, -1, 3) == LUA_TNIL) { /* else core.report knows better */
+        qnl_push_trace(L, t->G, -3); /* nil: no handler ran, the stack or the memory was exhausted */
+        lua_setiuservalue(L, -3, 3); /* for task:traceback() */
       }
     }
     lua_settop(L, 3);
@@ -209,6 +222,7 @@ qnl_task_t *qnl_spawn(lua_State *L, qnl_state_t *G, qnl_nursery_t *n, int nargs)
   t->nargs = nargs;
   t->co.task = t;
   list_init(&t->joiners);
+  list_init(&t->cos);
   qnl_nursery_init(&t->own, t);
   qn_op_init(&t->op, G->loop, qnl_wake_op);
   lua_State *co = lua_newthread(L);
@@ -267,10 +281,19 @@ static void finish(qnl_task_t *t, qnl_status_t status)
   lua_State *L = G->L;
   t->status = (uint8_t)status;
   qn_op_forget(&t->op);
+  lua_checkstack(L, 16);
   qnl_co_forget_scopes(&t->co);
+  close_groups(t);
+  while (t->cos.next != &t->cos) { /* they may outlive it, and run on in another task */
+    qnl_co_move((qnl_co_t *)(void *)((char *)t->cos.next - offsetof(qnl_co_t, link)), NULL);
+  }
+  qnl_nursery_adopt(L, &t->own, &G->root); /* none, unless the coroutine was closed from outside */
   list_remove(&t->all);
   G->n_tasks--;
-  lua_checkstack(L, 12);
+  G->n_handlers -= t->is_handler;
+  if (t->known_thread) {
+    qnl_co_task_ended(L, t);
+  }
   if (t->cancel_at != QNL_NEVER) {
     lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_traces);
     lua_pushnil(L);
@@ -293,9 +316,57 @@ static void finish(qnl_task_t *t, qnl_status_t status)
 /* A task that was cancelled before it ran leaves the cancellation as its outcome. */
 static void finish_unstarted(qnl_task_t *t)
 {
-  lua_settop(t->co.L, 0);
+  lua_State *co = t->co.L;
+  lua_settop(co, 0);
+  lua_rawgetp(co, LUA_REGISTRYINDEX, &qnl_key_traces);
+  lua_rawgetp(co, 1, t);
   t->started = true;
   finish(t, QNL_TASK_CANCELLED);
+}
+
+static void finish_body(qnl_task_t *t)
+{
+  finish(t, t->failed_body ? QNL_TASK_FAILED : t->cancelled_body ? QNL_TASK_CANCELLED : QNL_TASK_DONE);
+}
+
+/* The coroutine cannot go on (its outcome is on top of its stack): what is left are the children. */
+static void end_body(qnl_task_t *t)
+{
+  lua_State *L = t->G->L;
+  t->nargs = 1;
+  t->body_gone = true;
+  t->wait_co = NULL;
+  t->co.in_wait = false;
+  if (t->own.n_children != 0) {
+    lua_checkstack(L, 12);
+    qnl_nursery_cancel(L, &t->own, 0);
+    t->wait = (qnl_wait_t){.op = "children", .at = QNL_NEVER, .deaf = true};
+    t->own.draining = true;
+    t->status = QNL_TASK_DRAINING;
+    qn_op_begin(&t->op, NULL, drained);
+  } else {
+    finish_body(t);
+  }
+}
+
+/* Suspended, and must not be resumed again. */
+static void close_body(qnl_task_t *t)
+{
+  lua_State *co = t->co.L;
+  if (t->doomed) {
+    qnl_co_close_inner(t->G->L, t, &t->co);
+  }
+  qnl_close_thread(co, t->G->L);
+  lua_settop(co, 0);
+  if (t->doomed) {
+    t->cancelled_body = true;
+    lua_rawgetp(co, LUA_REGISTRYINDEX, &qnl_key_traces);
+    lua_rawgetp(co, 1, t);
+  } else {
+    t->failed_body = true;
+    lua_pushliteral(co, "attempt to yield from outside a coroutine (a task is suspended only by waiting)");
+  }
+  end_body(t);
 }
 
 void qnl_resume(qnl_task_t *t)
@@ -304,6 +375,10 @@ void qnl_resume(qnl_task_t *t)
   qnl_co_t *outer = G->running;
   lua_State *co = t->co.L;
   int nargs = 0, nres = 0;
+  if (QN_UNLIKELY(t->body_gone)) { /* the last child has ended */
+    finish_body(t);
+    return;
+  }
   if (QN_UNLIKELY(!t->started)) {
     if (t->cancel_at != QNL_NEVER) {
       finish_unstarted(t);
@@ -322,21 +397,18 @@ void qnl_resume(qnl_task_t *t)
   int status = lua_resume(co, G->L, nargs, &nres);
   G->running = outer;
   if (QN_LIKELY(status == LUA_YIELD)) {
-    if (QN_LIKELY(t->co.in_wait)) {
-      return;
+    if (QN_UNLIKELY(!t->co.in_wait || t->doomed)) { /* by other means than a wait of ours, or for good */
+      close_body(t);
     }
-    /* yielded by other means than a wait of ours (stock coroutine.yield): end it with an error */
-    qnl_close_thread(co, G->L);
-    lua_settop(co, 0);
-    lua_pushliteral(co, "attempt to yield from outside a coroutine (a task is suspended only by waiting)");
-    nres = 1;
+    return;
+  }
+  if (QN_UNLIKELY(status != LUA_OK)) { /* the trampoline itself failed: out of memory */
     t->failed_body = true;
-  } else if (status != LUA_OK) { /* the trampoline itself failed: out of memory */
-    t->failed_body = true;
-    nres = 1;
+    end_body(t);
+    return;
   }
   t->nargs = nres;
-  finish(t, t->failed_body ? QNL_TASK_FAILED : t->cancelled_body ? QNL_TASK_CANCELLED : QNL_TASK_DONE);
+  finish_body(t);
 }
 
 int qnl_push_outcome(lua_State *L, qnl_task_t *t)

@@ -34,6 +34,7 @@ struct qnl_co {
   qnl_scope_t *scopes; /* innermost */
   qn_list_t link;      /* in task->cos; not for the task's own coroutine */
   bool in_wait;        /* suspended because something beneath waits for I/O */
+  bool dead;           /* stands for the thread of a task that has ended */
 };
 
 typedef enum qnl_status {
@@ -98,13 +99,12 @@ struct qnl_state {
   qnl_nursery_t root;     /* detached tasks, task 0, handlers */
   qn_list_t tasks;
   uint64_t next_id;
-  int64_t n_tasks, n_spawned, n_leaked, n_switches;
+  int64_t n_tasks, n_spawned, n_leaked, n_switches, n_handlers;
   unsigned budget;        /* ready results left before the running task must step back */
   int exit_status;
   bool exiting, stopping, closing; /* qn.exit was called; tasks are being cancelled; lua_close runs */
   bool had_unhandled, own_loop, interrupted;
   qn_timer_t grace_timer;
-  qn_list_t streams;        /* closing streams that may still hold bytes are found here (b_stream.c) */
   qn_ready_t collect_ready; /* collects so that dropped failed tasks are reported */
   qn_timer_t collect_timer;
   uint64_t collect_after;
@@ -139,6 +139,8 @@ int qnl_push_outcome(lua_State *L, qnl_task_t *t);
 void qnl_claim(qnl_task_t *t); /* somebody has looked at the failure */
 void qnl_report_failed(qnl_state_t *G, qn_list_t *failed);
 int qnl_message_handler(lua_State *L);
+/* Pushes the traceback that belongs to the error value at `idx`, or nil. */
+void qnl_push_trace(lua_State *L, qnl_state_t *G, int idx);
 void qnl_close_thread(lua_State *co, lua_State *from);
 
 /* await.c */
@@ -191,6 +193,8 @@ void qnl_co_close_inner(lua_State *L, qnl_task_t *t, qnl_co_t *until);
 /* task.c */
 /* Gives the failures that are queued to their handler; raises nothing. */
 void qnl_flush_unhandled(qnl_state_t *G);
+/* Gives the handlers of failures that are under way or queued a while to end. */
+void qnl_finish_handlers(qnl_state_t *G, uint64_t grace_ms);
 
 /* run.c */
 /* Turns the loop until `t` has ended, qn.exit was called, or nothing can happen any more (then `t` and
@@ -198,9 +202,8 @@ void qnl_flush_unhandled(qnl_state_t *G);
 void qnl_run_until(qnl_state_t *G, qnl_task_t *t);
 /* Cancels every task, gives them `grace_ms`, then closes what is left from outside. */
 void qnl_shutdown(qnl_state_t *G, uint64_t grace_ms);
-
-/* b_stream.c */
-int64_t qnl_closing_streams(qnl_state_t *G);
+/* qn.exit was called while the main thread waits by itself: the end of the process. */
+_Noreturn void qnl_exit_now(qnl_state_t *G);
 
 /* init.c */
 qnl_state_t *qnl_state_new(lua_State *L, qn_loop_t *loop, bool own_loop);

@@ -74,7 +74,40 @@ void qnl_scope_leave(qnl_scope_t *s)
 void qnl_co_forget_scopes(qnl_co_t *co)
 {
   while (co->scopes != NULL) {
-    qnl_scope_leave(co->scopes);
+    if (co->scopes->kind == QNL_SCOPE_NURSERY) {
+      qnl_nursery_abandon(co->scopes->G->L, co->scopes);
+    } else {
+      qnl_scope_leave(co->scopes);
+    }
+  }
+}
+
+void qnl_co_move(qnl_co_t *co, qnl_task_t *to)
+{
+  qnl_task_t *from = co->task;
+  uint32_t n = 0;
+  if (from == to) {
+    return;
+  }
+  for (qnl_scope_t *s = co->scopes; s != NULL; s = s->outer) {
+    n++;
+    if (s->kind == QNL_SCOPE_NURSERY) {
+      qnl_nursery_set_owner(s, to);
+    }
+  }
+  if (from != NULL) {
+    from->n_scopes -= n < from->n_scopes ? n : from->n_scopes;
+    co->link.prev->next = co->link.next;
+    co->link.next->prev = co->link.prev;
+    co->link.next = co->link.prev = NULL;
+  }
+  co->task = to;
+  if (to != NULL) {
+    to->n_scopes += n;
+    co->link.prev = to->cos.prev;
+    co->link.next = &to->cos;
+    to->cos.prev->next = &co->link;
+    to->cos.prev = &co->link;
   }
 }
 
@@ -138,8 +171,7 @@ static void enter(qnl_scope_t *s, qnl_scope_kind_t kind)
 static int core_deadline(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
-  luaL_checkany(L, 1);
-  uint64_t ms = qnl_seconds(L, 1, QNL_NEVER);
+  uint64_t ms = qnl_seconds_required(L, 1);
   qnl_scope_t *s = new_scope(L, G);
   s->at = ms == QNL_NEVER ? QNL_NEVER : add_ms(qn_loop_fresh(G->loop), ms);
   enter(s, QNL_SCOPE_DEADLINE);
@@ -162,9 +194,13 @@ static qnl_scope_t *check_scope(lua_State *L) { return qnl_check(L, 1, &qnl_clas
 
 static void scope_end(lua_State *L, qnl_scope_t *s)
 {
-  if (s->co != NULL) {
+  qnl_co_t *co = s->co;
+  if (co != NULL) {
     qnl_scope_leave(s);
     forget_value(L, s);
+    if (co->task != NULL) {
+      qnl_reconsider(co->task); /* closed by another task while something beneath waits */
+    }
   }
 }
 

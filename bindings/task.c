@@ -217,14 +217,36 @@ static int core_current(lua_State *L)
   return 1;
 }
 
+static int rethrow(lua_State *L)
+{
+  lua_settop(L, 1);
+  return lua_error(L);
+}
+
+/* core.report(err, name): an error that has no task to fail (of an event handler) becomes the failure of
+ * a detached one, with the traceback that core.stash took. */
+static int core_report(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  luaL_checkstring(L, 2);
+  lua_settop(L, 2);
+  qnl_push_trace(L, G, 1);
+  lua_pushcfunction(L, rethrow);
+  lua_pushvalue(L, 1);
+  qnl_spawn(L, G, &G->root, 1)->detached = true;
+  lua_pushvalue(L, 2);
+  lua_setiuservalue(L, -2, 2);
+  lua_pushvalue(L, 3);
+  lua_setiuservalue(L, -2, 3);
+  return 1;
+}
+
 /* --- unhandled errors ------------------------------------------------------------------------ */
 
 /* Stack: error value, task. Prints what the default handler prints. */
 static int print_unhandled(lua_State *L)
 {
-  qnl_state_t *G = qnl_state_of(L);
   qnl_task_t *t = check_task(L, 2);
-  G->had_unhandled = true;
   const char *text = luaL_tolstring(L, 1, NULL);
   push_name(L, t, 2);
   lua_getiuservalue(L, 2, 3);
@@ -237,48 +259,92 @@ static int print_unhandled(lua_State *L)
 
 static const char key_handler = 0;
 
+/* Stack: error value, task (popped). An error value whose __tostring fails must not hide the failure. */
+static void print_safely(lua_State *L, qnl_state_t *G)
+{
+  G->had_unhandled = true;
+  lua_pushcfunction(L, print_unhandled);
+  lua_pushvalue(L, -3);
+  lua_pushvalue(L, -3);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    lua_pushcfunction(L, print_unhandled);
+    lua_pushfstring(L, "(the error is a %s that cannot be shown)", luaL_typename(L, -3));
+    lua_pushvalue(L, -3);
+    lua_call(L, 2, 0);
+  }
+  lua_pop(L, 2);
+}
+
 /* Protected: takes the queue and gives each failure to the user's handler (in a task of its own) or to
- * the default one. A handler that fails is reported by the default one. */
+ * the default one. A handler that fails is reported by the default one; so is everything at the very end,
+ * when no task can run any more. */
 static int dispatch_unhandled(lua_State *L)
 {
   qnl_state_t *G = qnl_state_of(L);
+  bool last = lua_toboolean(L, 1);
+  lua_settop(L, 0);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_unhandled);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &qnl_key_unhandled);
   for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
     qnl_task_t *t = check_task(L, -1);
     lua_State *co = t->co.L;
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_handler) != LUA_TFUNCTION || t->is_handler) {
-      lua_pop(L, 1);
-      lua_pushcfunction(L, print_unhandled);
-    }
-    bool user = !lua_iscfunction(L, -1) || lua_tocfunction(L, -1) != print_unhandled;
+    bool user = lua_rawgetp(L, LUA_REGISTRYINDEX, &key_handler) == LUA_TFUNCTION && !t->is_handler && !last;
     lua_pushvalue(co, -1);
     lua_xmove(co, L, 1);
     lua_pushvalue(L, -3);
     if (user) {
       qnl_task_t *handler = qnl_spawn(L, G, &G->root, 2);
       handler->detached = handler->is_handler = true;
+      G->n_handlers++;
       lua_pushliteral(L, "on_unhandled");
       lua_setiuservalue(L, -2, 2);
     } else {
-      lua_call(L, 2, 0);
+      print_safely(L, G);
     }
     lua_settop(L, 1);
   }
   return 0;
 }
 
-static void run_unhandled(qn_ready_t *r)
+static void dispatch(qnl_state_t *G, bool last)
 {
-  qnl_state_t *G = (qnl_state_t *)(void *)((char *)r - offsetof(qnl_state_t, unhandled_ready));
   lua_pushcfunction(G->L, dispatch_unhandled);
-  if (lua_pcall(G->L, 0, 0, 0) != LUA_OK) {
+  lua_pushboolean(G->L, last);
+  if (lua_pcall(G->L, 1, 0, 0) != LUA_OK) {
     const char *text = lua_tostring(G->L, -1);
     fprintf(stderr, "qnlua: error while reporting an error: %s\n", text != NULL ? text : "?");
     G->had_unhandled = true;
     lua_pop(G->L, 1);
   }
+}
+
+static void run_unhandled(qn_ready_t *r)
+{
+  dispatch((qnl_state_t *)(void *)((char *)r - offsetof(qnl_state_t, unhandled_ready)), false);
+}
+
+void qnl_flush_unhandled(qnl_state_t *G)
+{
+  qn_ready_drop(&G->unhandled_ready);
+  dispatch(G, true);
+}
+
+void qnl_finish_handlers(qnl_state_t *G, uint64_t grace_ms)
+{
+  uint64_t end = qn_loop_fresh(G->loop) + grace_ms;
+  if (G->n_handlers == 0 && !qn_ready_queued(&G->unhandled_ready)) {
+    return;
+  }
+  qn_timer_start(G->loop, &G->grace_timer, end, G->grace_timer.fire);
+  while ((G->n_handlers > 0 || qn_ready_queued(&G->unhandled_ready)) && !G->exiting &&
+         qn_loop_fresh(G->loop) < end) {
+    if (!qn_loop_turn(G->loop, QN_TURN_ONCE)) {
+      break;
+    }
+  }
+  qn_timer_stop(G->loop, &G->grace_timer);
 }
 
 static int core_on_unhandled(lua_State *L)
@@ -355,7 +421,8 @@ void qnl_open_sched(lua_State *L, qnl_state_t *G)
 {
   static const qnl_method_t functions[] = {
       {"spawn", core_spawn, 0},     {"detach", core_detach, 0},   {"tasks", core_tasks, 0},
-      {"current", core_current, 0}, {"on_unhandled", core_on_unhandled, 0}, {NULL, NULL, 0}};
+      {"current", core_current, 0}, {"on_unhandled", core_on_unhandled, 0},
+      {"report", core_report, 0},   {NULL, NULL, 0}};
   qn_ready_init(&G->unhandled_ready, run_unhandled);
   qn_ready_init(&G->collect_ready, run_collect);
   G->collect_timer.fire = collect_later;

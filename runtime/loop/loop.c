@@ -200,6 +200,8 @@ void qn_loop_run(qn_loop_t *loop)
   loop->stop = false;
 }
 
+bool qn_loop_in_turn(const qn_loop_t *loop) { return loop->in_turn || loop->in_phase; }
+
 void qn_loop_stop(qn_loop_t *loop) { loop->stop = true; }
 
 bool qn_loop_alive(const qn_loop_t *loop)

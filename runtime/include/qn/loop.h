@@ -32,6 +32,8 @@ QN_API bool qn_loop_turn(qn_loop_t *loop, qn_turn_mode_t mode);
 /* Turns until qn_loop_stop or until nothing is alive. A stop also keeps the turn under way from
  * waiting; the next turn, and the end of qn_loop_run, forget it. */
 QN_API void qn_loop_run(qn_loop_t *loop);
+/* Whether a turn (or a phase on a host's loop) is under way: another one cannot be begun now. */
+QN_API bool qn_loop_in_turn(const qn_loop_t *loop);
 QN_API void qn_loop_stop(qn_loop_t *loop);
 QN_API bool qn_loop_alive(const qn_loop_t *loop);
 /* Keeps the loop alive although no handle does (counted). Orphans in the thread pool keep it alive
