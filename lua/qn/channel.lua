@@ -2,9 +2,12 @@
 
 local core = require "qn.core"
 
+---@class qn
 local M = {}
 
+---A bounded queue of values between tasks, in order; several may send and receive.
 ---@class qn.Channel
+---@operator len: integer
 local Channel = {}
 Channel.__index = Channel
 Channel.__name = "qn.Channel"
@@ -203,6 +206,7 @@ function Channel:close()
 end
 Channel.__close = Channel.close
 
+---Whether `close` was called.
 ---@return boolean
 function Channel:is_closed()
   return self.closed

@@ -4,6 +4,7 @@
 local core = require "qn.core"
 local options = require "qn.options"
 
+---@class qn
 local M = {}
 
 ---@class qn.Group

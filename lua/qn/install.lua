@@ -3,8 +3,11 @@
 
 local core = require "qn.core"
 
+---@class qn
 local M = {}
 
+---Replaces `coroutine.*`, `require` and `os.exit` by versions that can wait, for a stock interpreter or a C
+---host; qnlua has done it.
 ---@return boolean
 function M.install()
   for name, f in pairs(core.coroutine) do

@@ -5,6 +5,7 @@
 
 local core = require "qn.core"
 
+---@class qn
 local M = {}
 
 local ticket, park, unpark, is_parked = core.ticket, core.park, core.unpark, core.is_parked
@@ -66,11 +67,13 @@ local function guard(owner)
   return setmetatable({ owner = owner }, Guard)
 end
 
+---A number of units that tasks take and give back.
 ---@class qn.Semaphore
 local Semaphore = {}
 Semaphore.__index = Semaphore
 Semaphore.__name = "qn.Semaphore"
 
+---A semaphore with `n` units.
 ---@param n integer how many may hold it at a time
 ---@return qn.Semaphore
 function M.semaphore(n)
@@ -120,6 +123,7 @@ function Semaphore:guard()
   return guard(self)
 end
 
+---Takes one unit if there is one.
 ---@return table|false guard
 function Semaphore:try_acquire()
   if self.free == 0 then
@@ -129,6 +133,7 @@ function Semaphore:try_acquire()
   return guard(self)
 end
 
+---@private
 function Semaphore:give_back()
   if not wake_first(self.waiters) then
     self.free = self.free + 1
@@ -140,16 +145,19 @@ function Semaphore:release()
   self:give_back()
 end
 
+---How many units are free.
 ---@return integer
 function Semaphore:available()
   return self.free
 end
 
+---A lock that one task holds at a time; who waits is served in order.
 ---@class qn.Mutex
 local Mutex = {}
 Mutex.__index = Mutex
 Mutex.__name = "qn.Mutex"
 
+---An unlocked mutex.
 ---@return qn.Mutex
 function M.mutex()
   return setmetatable({ free = 1, waiters = {} }, Mutex)
@@ -173,6 +181,7 @@ function Mutex:lock(timeout)
   return guard(self)
 end
 
+---Locks if nobody holds it.
 ---@return table|false guard
 function Mutex:try_lock()
   if self.free == 0 then
@@ -183,6 +192,7 @@ function Mutex:try_lock()
   return guard(self)
 end
 
+---@private
 function Mutex:give_back()
   self.holder = nil
   if not wake_first(self.waiters) then
@@ -198,16 +208,19 @@ function Mutex:unlock()
   self:give_back()
 end
 
+---Whether somebody holds it.
 ---@return boolean
 function Mutex:is_locked()
   return self.free == 0
 end
 
+---A flag that tasks wait for.
 ---@class qn.Event
 local Event = {}
 Event.__index = Event
 Event.__name = "qn.Event"
 
+---An event that is not set.
 ---@return qn.Event
 function M.event()
   return setmetatable({ on = false, waiters = {} }, Event)
@@ -219,15 +232,18 @@ function Event:set()
   wake_all(self.waiters)
 end
 
+---Later waits wait again.
 function Event:clear()
   self.on = false
 end
 
+---Whether it is set.
 ---@return boolean
 function Event:is_set()
   return self.on
 end
 
+---Waits until it is set.
 ---@async
 ---@param timeout? number|false
 ---@return boolean? ok
@@ -245,11 +261,13 @@ function Event:wait(timeout)
   return nil, err
 end
 
+---A condition variable: tasks wait for a notification while they give a mutex away.
 ---@class qn.Condition
 local Condition = {}
 Condition.__index = Condition
 Condition.__name = "qn.Condition"
 
+---A condition that nobody waits for.
 ---@return qn.Condition
 function M.condition()
   return setmetatable({ waiters = {} }, Condition)
@@ -288,6 +306,7 @@ function Condition:notify()
   return wake_first(self.waiters)
 end
 
+---Wakes all waiters.
 function Condition:notify_all()
   wake_all(self.waiters)
 end

@@ -6,6 +6,7 @@
 local core = require "qn.core"
 local options = require "qn.options"
 
+---@class qn
 local M = {}
 
 M.current = core.current

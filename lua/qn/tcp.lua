@@ -3,13 +3,15 @@
 local core = require "qn.core"
 require "qn.server"
 
+---TCP sockets and servers (QTcpSocket, QTcpServer).
+---@class qn.tcp
 local M = {}
 
 ---Connects to a host. Name look-up, address walk and connect together take at most `timeout` (30 s).
 ---@async
 ---@param host string name or address literal
 ---@param port integer
----@param opts? {timeout?: number|false, bind?: string, nodelay?: boolean, keepalive?: boolean|number, family?: "any"|"ipv4"|"ipv6"}
+---@param opts? qn.ConnectOptions
 ---@return qn.Socket? socket
 ---@return qn.Error? err
 function M.connect(host, port, opts)
@@ -18,7 +20,7 @@ end
 M.connect = core.tcp_connect
 
 ---An unconnected socket, to be bound, given options or listeners, then connected.
----@param opts? {nodelay?: boolean, keepalive?: boolean}
+---@param opts? qn.SocketOptions
 ---@return qn.Socket
 function M.socket(opts)
   return core.tcp_socket(opts)
@@ -28,7 +30,7 @@ M.socket = core.tcp_socket
 ---Listens on an address literal ("*" = all, IPv4 and IPv6) and a port (0 = any free one).
 ---@param addr? string
 ---@param port? integer
----@param opts? {backlog?: integer, max_pending?: integer, reuse_port?: boolean, v6only?: boolean, exclusive?: boolean, nodelay?: boolean, fd?: integer}
+---@param opts? qn.ListenOptions
 ---@return qn.Server? server
 ---@return qn.Error? err
 function M.listen(addr, port, opts)
