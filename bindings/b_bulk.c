@@ -7,7 +7,23 @@
 
 #include "qn/file.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
 /* --- copy ------------------------------------------------------------------------------------ */
+
+/* nil, err with what was moved and which side it was. */
+static int fail_copy(lua_State *L, qnl_stream_t *u, int code, const char *side, uint64_t moved)
+{
+  qnl_stream_fail(L, u, code, "copy", side);
+  lua_pushinteger(L, (lua_Integer)moved);
+  qnl_error_set(L, "partial");
+  lua_pushstring(L, side);
+  qnl_error_set(L, "side");
+  return 2;
+}
 
 static int push_copied(lua_State *L, qnl_task_t *t, int64_t result)
 {
@@ -16,12 +32,9 @@ static int push_copied(lua_State *L, qnl_task_t *t, int64_t result)
   char failed = qn_pump_failed(&t->op);
   qn_pump_end(&t->op);
   if (result < 0) {
-    qnl_stream_fail(L, failed == 'w' ? dst : src, (int)result, "copy", failed == 'w' ? "write" : "read");
-    lua_pushinteger(L, (lua_Integer)moved);
-    qnl_error_set(L, "partial");
-    lua_pushstring(L, failed == 'w' ? "write" : "read");
-    qnl_error_set(L, "side");
-    return 2;
+    /* a time limit names the side that it waited for */
+    bool writes = failed == 'w' || (failed == 0 && qn_stream_queued(dst->s) > 0);
+    return fail_copy(L, writes ? dst : src, (int)result, writes ? "write" : "read", moved);
   }
   lua_pushinteger(L, (lua_Integer)moved);
   return 1;
@@ -38,11 +51,15 @@ static int core_copy(lua_State *L)
   qnl_state_t *G = qnl_G(L);
   qnl_stream_t *src = qnl_check_stream(L, 1), *dst = qnl_check_stream(L, 2);
   qnl_opts(L, 3, "copy", desc, 3, v);
+  if (src->txn != NULL) {
+    return luaL_error(L, "copy: a transaction is open");
+  }
   QNL_ENTER(L, G, t, core_copy, "copy");
   qn_pump_opts_t o = {.limit = v[1].set ? (uint64_t)v[1].i : 0, .keep_open = v[0].set && v[0].i == 0};
   int rc = qn_pump_start(src->s, dst->s, &o, &t->op);
   if (rc != QN_AGAIN) {
-    return qnl_stream_fail(L, src, rc, "copy", "read");
+    bool writes = rc != QN_E_BUSY && qn_stream_readable(src->s) && !qn_stream_writable(dst->s);
+    return fail_copy(L, writes ? dst : src, rc, writes ? "write" : "read", 0);
   }
   t->wait.abandon = abandon_copy;
   qnl_wait_for(t, v[2].set ? (uint64_t)v[2].i : QNL_NEVER);
@@ -51,12 +68,17 @@ static int core_copy(lua_State *L)
 
 /* --- send_file ------------------------------------------------------------------------------- */
 
-/* The file that send_file has opened itself lives in wait.a until the end. */
+/* The file that send_file has opened itself lives in wait.a until the end, or in wait.b a descriptor
+ * of its own beside the user's, who may close his meanwhile. */
 static void end_file(qnl_task_t *t)
 {
   if (t->wait.a != 0) {
     qn_file_close((qn_file_t *)t->wait.a);
     t->wait.a = 0;
+  }
+  if (t->wait.b > 0) {
+    close((int)t->wait.b - 1);
+    t->wait.b = 0;
   }
 }
 
@@ -110,6 +132,8 @@ static int start_send(lua_State *L, qnl_task_t *t, int fd)
   return qnl_wait(L, t, push_sent);
 }
 
+static void abandon_open(qnl_task_t *t) { qn_file_end(&t->op); }
+
 static int push_opened(lua_State *L, qnl_task_t *t, int64_t result)
 {
   if (result < 0) {
@@ -129,6 +153,7 @@ static int stream_send_file(lua_State *L)
   bool by_path = lua_type(L, 2) == LUA_TSTRING;
   qnl_stream_t *file = by_path ? NULL : qnl_check(L, 2, &qnl_class_file);
   send_range_t range = get_range(L, 3);
+  luaL_argcheck(L, !by_path || strlen(lua_tostring(L, 2)) == lua_rawlen(L, 2), 2, "a path must not hold zeros");
   QNL_ENTER(L, G, t, stream_send_file, "send_file");
   qnl_wait_for(t, range.timeout);
   t->wait.phase = "write";
@@ -137,14 +162,19 @@ static int stream_send_file(lua_State *L)
     if (fd < 0) {
       return qnl_fail(L, QN_E_CLOSED, "send_file");
     }
+    fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0) {
+      return qnl_fail(L, -errno, "send_file");
+    }
+    t->wait.b = (intptr_t)fd + 1;
     return start_send(L, t, fd);
   }
-  size_t size;
-  const char *path = luaL_checklstring(L, 2, &size);
+  const char *path = lua_tostring(L, 2);
   int rc = qn_file_open(G->loop, &t->op, path, "r");
   if (rc != QN_AGAIN) {
     return qnl_fail_info(L, &(qnl_errinfo_t){.code = rc, .op = "open", .peer = path});
   }
+  t->wait.abandon = abandon_open;
   return qnl_wait(L, t, push_opened);
 }
 

@@ -1,8 +1,8 @@
 /* b_events.c: what happens to streams and listeners becomes named events of their Lua objects.
  *
  * The runtime's observer only takes notes here (no Lua); the ready phase hands the notes to the Lua
- * dispatcher (lua/qn/events.lua), which runs handlers as tasks. An object with listeners is anchored
- * until it is closed or the last listener is gone. No listener, no emitter, no cost.
+ * dispatcher (lua/qn/events.lua), which runs handlers as tasks. An object with listeners that can still
+ * have events is anchored: the collector leaves it alone. No listener, no emitter, no cost.
  */
 #include "b_listen.h"
 
@@ -19,9 +19,11 @@ struct qnl_emitter {
   qnl_state_t *G;
   note_t *notes;
   size_t n, cap;
+  unsigned mask; /* what somebody listens to */
 };
 
-static const char key_anchor = 0, key_dispatcher = 0;
+/* Emitter -> object: all of them (weak), and those that must not be collected. */
+static const char key_objects = 0, key_anchor = 0, key_dispatcher = 0;
 
 typedef struct event_name {
   const char *name;
@@ -91,21 +93,37 @@ static void unlink_emitter(qnl_emitter_t *e)
   }
 }
 
-static void anchor(lua_State *L, qnl_emitter_t *e, int idx)
+static void enter(lua_State *L, const void *table, qnl_emitter_t *e, int idx)
 {
   lua_pushvalue(L, idx);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_anchor);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, table);
   lua_insert(L, -2);
   lua_rawsetp(L, -2, e);
   lua_pop(L, 1);
 }
 
-static void unanchor(lua_State *L, qnl_emitter_t *e)
+void qnl_unanchor(lua_State *L, qnl_emitter_t *e)
 {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_anchor);
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, e);
-  lua_pop(L, 1);
+  if (e != NULL) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &key_anchor);
+    lua_pushnil(L);
+    lua_rawsetp(L, -2, e);
+    lua_pop(L, 1);
+  }
+}
+
+/* Whether events can come without anybody calling a method first. */
+static bool has_events_to_come(const qnl_stream_t *u)
+{
+  qn_state_t state = qn_stream_state(u->s);
+  return state != QN_STATE_UNCONNECTED && state != QN_STATE_BOUND;
+}
+
+void qnl_anchor_observed(lua_State *L, qnl_stream_t *u, int idx)
+{
+  if (u->emitter != NULL && u->emitter->mask != 0) {
+    enter(L, &key_anchor, u->emitter, idx);
+  }
 }
 
 static const char *name_of(int event)
@@ -149,22 +167,27 @@ static int deliver(lua_State *L)
 {
   qnl_emitter_t *e = lua_touserdata(L, 1);
   lua_settop(L, 0);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_anchor);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_objects);
   lua_rawgetp(L, 1, e);
   lua_remove(L, 1);
   if (lua_isnil(L, 1)) {
     e->n = 0;
     return 0;
   }
-  bool over = false;
+  bool closed = false, was_up = false;
   for (size_t i = 0; i < e->n; i++) {
     note_t note = e->notes[i];
-    over = over || note.event == QN_EVENT_CLOSED;
-    dispatch(L, note.event, note.arg);
+    closed = closed || note.event == QN_EVENT_CLOSED;
+    was_up = was_up || note.event == QN_EVENT_DISCONNECTED;
+    if ((e->mask & (unsigned)note.event) != 0) {
+      dispatch(L, note.event, note.arg);
+    }
   }
   e->n = 0;
-  if (over) {
-    unanchor(L, e);
+  qnl_stream_t *u = qnl_test(L, 1, &qnl_class_stream);
+  if (u != NULL && !has_events_to_come(u) && (closed || !was_up)) {
+    /* the last event, or a connection that did not come about: CLOSED comes only after DISCONNECTED */
+    qnl_unanchor(L, e);
   }
   return 0;
 }
@@ -228,10 +251,15 @@ void qnl_listener_forget_events(qnl_listener_t *u)
   free_emitter(&u->emitter);
 }
 
-/* Raises for a name that the object does not have; returns its event. */
-static int check_event(lua_State *L, int idx, const event_name_t *names, int n)
+/* The event of a name, or 0 with a message on the stack. */
+static int find_event(lua_State *L, int idx, const event_name_t *names, int n)
 {
-  const char *name = luaL_checkstring(L, idx), *all[16];
+  const char *all[16];
+  if (lua_type(L, idx) != LUA_TSTRING) {
+    lua_pushfstring(L, "the name of an event expected, got %s", luaL_typename(L, idx));
+    return 0;
+  }
+  const char *name = lua_tostring(L, idx);
   for (int i = 0; i < n; i++) {
     if (strcmp(names[i].name, name) == 0) {
       return names[i].event;
@@ -239,20 +267,29 @@ static int check_event(lua_State *L, int idx, const event_name_t *names, int n)
     all[i] = names[i].name;
   }
   const char *near = qnl_nearest(name, all, n);
-  return luaL_argerror(L, idx, near != NULL ? lua_pushfstring(L, "unknown event '%s' (did you mean '%s'?)", name, near)
-                                            : lua_pushfstring(L, "unknown event '%s'", name));
-}
-
-/* core.check_event(object, name) */
-static int core_check_event(lua_State *L)
-{
-  if (qnl_test(L, 1, &qnl_class_listener) != NULL) {
-    check_event(L, 2, listener_events, COUNT(listener_events));
+  if (near != NULL) {
+    lua_pushfstring(L, "unknown event '%s' (did you mean '%s'?)", name, near);
   } else {
-    qnl_check_stream(L, 1);
-    check_event(L, 2, stream_events, COUNT(stream_events));
+    lua_pushfstring(L, "unknown event '%s'", name);
   }
   return 0;
+}
+
+static int event_of(lua_State *L, const qnl_listener_t *listener, int idx)
+{
+  return listener != NULL ? find_event(L, idx, listener_events, COUNT(listener_events))
+                          : find_event(L, idx, stream_events, COUNT(stream_events));
+}
+
+/* core.check_event(object, name) -> nil, or a message */
+static int core_check_event(lua_State *L)
+{
+  qnl_listener_t *listener = qnl_test(L, 1, &qnl_class_listener);
+  if (listener == NULL) {
+    qnl_check_stream(L, 1);
+  }
+  lua_settop(L, 2);
+  return event_of(L, listener, 2) != 0 ? 0 : 1;
 }
 
 /* core.observe(object, {names}): exactly these events are delivered from now on; none = off. */
@@ -263,33 +300,26 @@ static int core_observe(lua_State *L)
   qnl_listener_t *listener = qnl_test(L, 1, &qnl_class_listener);
   qnl_stream_t *u = listener == NULL ? qnl_check_stream(L, 1) : NULL;
   for (lua_Integer i = 1; lua_rawgeti(L, 2, i) != LUA_TNIL; i++) {
-    mask |= (unsigned)(listener != NULL ? check_event(L, -1, listener_events, COUNT(listener_events))
-                                        : check_event(L, -1, stream_events, COUNT(stream_events)));
+    int event = event_of(L, listener, -1);
+    luaL_argcheck(L, event != 0, 2, "names of events expected");
+    mask |= (unsigned)event;
     lua_pop(L, 1);
   }
   qnl_emitter_t *e = need_emitter(L, listener != NULL ? &listener->emitter : &u->emitter);
-  bool over = listener != NULL ? qn_listener_is_closed(listener->l) : qn_stream_is_closed(u->s);
-  if (mask != 0 && !over) {
-    anchor(L, e, 1);
-  } else if (mask == 0) {
-    unanchor(L, e);
+  bool over = listener != NULL ? qn_listener_is_closed(listener->l) : !has_events_to_come(u);
+  enter(L, &key_objects, e, 1);
+  if (mask == 0) {
+    qnl_unanchor(L, e);
+  } else if (!over) {
+    enter(L, &key_anchor, e, 1);
   }
+  e->mask = mask;
   if (listener != NULL) {
     qn_listener_observe(listener->l, mask != 0 ? listener_observer : NULL, e);
   } else {
-    /* CLOSED is always watched: it ends the anchoring */
-    qn_stream_observe(u->s, mask != 0 ? mask | QN_EVENT_CLOSED : 0, mask != 0 ? stream_observer : NULL, e);
+    unsigned ends = QN_EVENT_STATE | QN_EVENT_DISCONNECTED | QN_EVENT_CLOSED; /* for the anchoring */
+    qn_stream_observe(u->s, mask != 0 ? mask | ends : 0, mask != 0 ? stream_observer : NULL, e);
     qn_stream_read_ahead(u->s, (mask & (QN_EVENT_READY_READ | QN_EVENT_DISCONNECTED | QN_EVENT_READ_ENDED)) != 0);
-  }
-  return 0;
-}
-
-/* core.release(listener): a closed listener has no more events. */
-static int core_release(lua_State *L)
-{
-  qnl_listener_t *u = qnl_check_listener(L, 1);
-  if (u->emitter != NULL) {
-    unanchor(L, u->emitter);
   }
   return 0;
 }
@@ -306,11 +336,16 @@ void qnl_open_events(lua_State *L, qnl_state_t *G)
 {
   static const qnl_method_t functions[] = {{"observe", core_observe, 0},
                                            {"check_event", core_check_event, 0},
-                                           {"release", core_release, 0},
                                            {"set_dispatcher", core_set_dispatcher, 0},
                                            {NULL, NULL, 0}};
   qn_ready_init(&G->emit_ready, run_emit);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_anchor);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_objects);
   qnl_setfuncs(L, G, functions);
 }

@@ -26,6 +26,7 @@ static int open_listener(lua_State *L, const qn_addr_t *a, const qn_listen_opts_
   memset(u, 0, sizeof *u);
   u->box.cls = &qnl_class_listener;
   qnl_set_metatable(L, &qnl_class_listener);
+  qnl_note_site(L);
   int rc = qn_listener_open(G->loop, a, o, &u->l);
   if (rc == 0 && nodelay >= 0) {
     rc = qn_listener_set_option(u->l, "nodelay", nodelay);
@@ -118,15 +119,25 @@ static int listener_fail(lua_State *L, qnl_listener_t *u, int code, const char *
   return qnl_fail_info(L, &(qnl_errinfo_t){.code = code, .op = op, .peer = known ? text : NULL});
 }
 
+/* The empty socket that is to hold the connection is on top of the stack: taking cannot fail. */
 static int push_accepted(lua_State *L, qnl_task_t *t, int64_t result)
 {
-  qnl_listener_t *u = t->wait.obj;
+  qnl_stream_t *s = t->wait.obj;
   if (result < 0) {
-    return listener_fail(L, u, (int)result, "accept");
+    return listener_fail(L, qnl_check_listener(L, 1), (int)result, "accept");
   }
-  qnl_stream_t *s = qnl_push_stream(L, t->G, &qnl_class_socket);
   s->s = qn_listener_taken(&t->op);
+  s->box.obj = s;
   return 1;
+}
+
+/* A connection that came in the moment in which its taker went is the next one's. */
+static void abandon_accept(qnl_task_t *t)
+{
+  qn_stream_t *s = qn_listener_taken(&t->op);
+  if (s != NULL) {
+    qn_listener_give_back(((qnl_listener_t *)t->wait.a)->l, s);
+  }
 }
 
 static int listener_accept(lua_State *L)
@@ -142,9 +153,10 @@ static int listener_accept(lua_State *L)
     s->box.obj = s;
     return 1;
   }
-  lua_pop(L, 1);
   if (rc == QN_AGAIN) {
-    t->wait.obj = u;
+    t->wait.obj = s;
+    t->wait.a = (intptr_t)u;
+    t->wait.abandon = abandon_accept;
     qnl_wait_for(t, timeout);
     return qnl_wait(L, t, push_accepted);
   }
@@ -233,7 +245,9 @@ static int listener_set_max_pending(lua_State *L)
 
 static int listener_stop(lua_State *L)
 {
-  qn_listener_close(qnl_check_listener(L, 1)->l);
+  qnl_listener_t *u = qnl_check_listener(L, 1);
+  qn_listener_close(u->l);
+  qnl_unanchor(L, u->emitter);
   return 0;
 }
 
@@ -262,8 +276,10 @@ static void listener_collect(qnl_state_t *G, void *obj)
 
 static void listener_class_close(qnl_state_t *G, lua_State *L, void *obj)
 {
-  (void)G, (void)L;
-  qn_listener_close(((qnl_listener_t *)obj)->l);
+  qnl_listener_t *u = obj;
+  (void)G;
+  qn_listener_close(u->l);
+  qnl_unanchor(L, u->emitter);
 }
 
 static const qnl_method_t listener_methods[] = {{"accept", listener_accept, 0},

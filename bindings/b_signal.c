@@ -55,7 +55,9 @@ static int core_signal(lua_State *L)
   qnl_state_t *G = qnl_G(L);
   int number;
   if (lua_type(L, 1) == LUA_TNUMBER) {
-    number = (int)luaL_checkinteger(L, 1);
+    lua_Integer n = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, n >= 1 && n <= 64, 1, "a signal number is from 1 to 64");
+    number = (int)n;
   } else {
     const char *name = luaL_checkstring(L, 1);
     number = qn_signal_number(name);

@@ -62,7 +62,7 @@ static const qnl_opt_t connect_desc[C_COUNT] = {
 typedef struct connect_opts {
   uint64_t timeout;
   qn_family_t family;
-  bool has_bind;
+  bool has_timeout, has_bind;
   qn_addr_t bind;
   int nodelay, keepalive; /* -1 unset; keepalive: 0 off, 1 on, more = seconds of silence before probes */
 } connect_opts_t;
@@ -73,13 +73,14 @@ static void get_connect_opts(lua_State *L, int idx, const char *where, connect_o
   qnl_opts(L, idx, where, connect_desc, C_COUNT, v);
   *o = (connect_opts_t){.timeout = QN_CONNECT_TIMEOUT_DEFAULT_MS, .nodelay = -1, .keepalive = -1};
   if (v[C_TIMEOUT].set) {
+    o->has_timeout = true;
     o->timeout = (uint64_t)v[C_TIMEOUT].i;
   }
   static const qn_family_t families[] = {QN_FAMILY_ANY, QN_FAMILY_IPV4, QN_FAMILY_IPV6};
   o->family = families[v[C_FAMILY].i];
   if (v[C_BIND].set) {
     o->has_bind = true;
-    if (parse_local(&o->bind, v[C_BIND].s, o->family) < 0) {
+    if (strlen(v[C_BIND].s) != v[C_BIND].size || parse_local(&o->bind, v[C_BIND].s, o->family) < 0) {
       luaL_error(L, "%s: option 'bind' must be an address literal, with or without a port (got '%s')", where,
                  v[C_BIND].s);
     }
@@ -250,7 +251,7 @@ static int socket_connect(lua_State *L)
   const char *host = qnl_host(L, 2);
   uint16_t port = qnl_port(L, 3);
   get_connect_opts(L, 4, "connect", &o);
-  if (u->timeouts != NULL && lua_isnoneornil(L, 4)) {
+  if (u->timeouts != NULL && !o.has_timeout) {
     o.timeout = u->timeouts->connect;
   }
   QNL_ENTER(L, G, t, socket_connect, "connect");
@@ -264,6 +265,7 @@ static int socket_connect(lua_State *L)
     return connect_fail(L, u, rc, host, port);
   }
   qn_dial_opts_t d = dial_opts(&o, host, port);
+  qnl_anchor_observed(L, u, 1);
   return start(L, t, u, &d, port, 0);
 }
 

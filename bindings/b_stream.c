@@ -16,6 +16,7 @@ qnl_stream_t *qnl_push_stream(lua_State *L, qnl_state_t *G, const qnl_class_t *c
   memset(u, 0, sizeof *u);
   u->box.cls = cls;
   qnl_set_metatable(L, cls);
+  qnl_note_site(L);
   u->box.obj = u;
   return u;
 }
@@ -330,12 +331,6 @@ static int stream_written(lua_State *L)
   qn_slice_t d = qn_stream_written(u->s);
   lua_pushlstring(L, (const char *)d.data, d.size);
   return 1;
-}
-
-int64_t qnl_closing_streams(qnl_state_t *G)
-{
-  (void)G;
-  return 0;
 }
 
 static const qnl_method_t life_methods[] = {{"close", stream_close, 0},

@@ -72,5 +72,8 @@ int64_t qnl_scan_number(const uint8_t *data, size_t size, bool ended, size_t *ne
 
 /* b_events.c */
 void qnl_emitter_free(qnl_stream_t *u);
+/* A socket with listeners is about to have events: the collector leaves it alone. */
+void qnl_anchor_observed(lua_State *L, qnl_stream_t *u, int idx);
+void qnl_unanchor(lua_State *L, qnl_emitter_t *e); /* NULL is fine */
 
 #endif

@@ -45,14 +45,18 @@ static void pin(lua_State *L, int last, int by)
   }
 }
 
-static int fail(lua_State *L, qnl_stream_t *u, int code, const char *op, size_t taken)
+static int fail(lua_State *L, qnl_stream_t *u, int code, const char *op)
 {
   luaL_pushfail(L);
   qnl_push_stream_error(L, u, code, op, "write");
-  if (taken > 0) {
-    lua_pushinteger(L, (lua_Integer)taken);
-    qnl_error_set(L, "partial");
-  }
+  return 2;
+}
+
+static int fail_write(lua_State *L, qnl_stream_t *u, int code, const qn_writer_t *w)
+{
+  fail(L, u, code, "write");
+  lua_pushinteger(L, (lua_Integer)w->taken);
+  qnl_error_set(L, "partial");
   return 2;
 }
 
@@ -62,7 +66,7 @@ static int push_written(lua_State *L, qnl_task_t *t, int64_t result)
   pin(L, (int)t->wait.a, -1);
   if (result < 0) {
     const pending_t *p = (const pending_t *)t->wait.b;
-    return fail(L, u, (int)result, t->wait.op, p != NULL ? p->writer.taken : 0);
+    return p != NULL ? fail_write(L, u, (int)result, &p->writer) : fail(L, u, (int)result, t->wait.op);
   }
   lua_settop(L, 1); /* the stream itself is true enough for chains, but the contract says true */
   lua_pushboolean(L, 1);
@@ -92,7 +96,7 @@ static int write_slow(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int last)
     return qnl_wait(L, t, push_written);
   }
   if (rc < 0) {
-    return fail(L, u, rc, "write", p->writer.taken);
+    return fail_write(L, u, rc, &p->writer);
   }
   lua_pushboolean(L, 1);
   return 1;
@@ -102,14 +106,15 @@ static int write_args(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int last)
 {
   qn_slice_t v[FAST_SLICES];
   if (last - 1 <= FAST_SLICES) {
+    qn_writer_t w;
     int n = collect(L, 2, last, v);
-    int rc = qn_stream_write(u->s, NULL, NULL, v, n);
+    int rc = qn_stream_write(u->s, NULL, &w, v, n);
     if (QN_LIKELY(rc == 0)) {
       lua_pushboolean(L, 1);
       return 1;
     }
     if (rc != QN_AGAIN) {
-      return fail(L, u, rc, "write", 0);
+      return fail_write(L, u, rc, &w);
     }
   }
   return write_slow(L, t, u, last);
@@ -159,7 +164,7 @@ static int stream_flush(lua_State *L)
     return qnl_wait(L, t, push_written);
   }
   if (rc < 0) {
-    return fail(L, u, rc, t->wait.op, 0);
+    return fail(L, u, rc, t->wait.op);
   }
   lua_pushboolean(L, 1);
   return 1;
@@ -171,7 +176,7 @@ static int stream_push(lua_State *L)
   qnl_stream_t *u = qnl_check_stream(L, 1);
   int64_t n = qn_stream_push_out(u->s);
   if (n < 0) {
-    return fail(L, u, (int)n, "push", 0);
+    return fail(L, u, (int)n, "push");
   }
   lua_pushinteger(L, (lua_Integer)n);
   return 1;

@@ -33,7 +33,7 @@ void qnl_setfuncs(lua_State *L, qnl_state_t *G, const qnl_method_t *methods)
 #ifdef QN_DEBUG
 static const char key_sites = 0;
 
-static void note_site(lua_State *L)
+void qnl_note_site(lua_State *L)
 {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_sites) != LUA_TTABLE) {
     lua_pop(L, 1);
@@ -64,6 +64,8 @@ static void print_leak(lua_State *L, const qnl_class_t *cls)
   }
   lua_pop(L, 1);
 }
+#else
+void qnl_note_site(lua_State *L) { (void)L; }
 #endif
 
 static int class_gc(lua_State *L)
@@ -181,11 +183,9 @@ qnl_box_t *qnl_push(lua_State *L, const qnl_class_t *cls, void *obj)
   box->cls = cls;
   box->obj = obj;
   qnl_set_metatable(L, cls);
-#ifdef QN_DEBUG
   if (cls->is_open != NULL) {
-    note_site(L);
+    qnl_note_site(L);
   }
-#endif
   return box;
 }
 

@@ -53,32 +53,52 @@ local function rethrow(err)
   error(err, 0)
 end
 
+local function call_handlers(object, state, item)
+  local list = state.handlers[item.name] or {}
+  for _, entry in ipairs(table.move(list, 1, #list, 1, {})) do
+    if entry.active then
+      if entry.once then
+        M.remove(object, state, item.name, entry)
+      end
+      local ok, err = xpcall(entry.f, core.stash, table.unpack(item, 1, item.n))
+      if not ok then
+        if core.is_cancelled(err) then
+          error(err, 0)
+        end
+        -- reported as the failure of a detached task, so that the events behind it still come
+        core.detach(rethrow, err):name(item.name .. " of " .. tostring(object))
+      end
+    end
+  end
+end
+
+-- However a pump ends (a handler may cancel it), the next event starts another one.
+local pump_end = { __close = function(end_of)
+  end_of.state.pumping = false
+end }
+
 -- One task per object drains its queue, so handlers of one object never overlap.
 local function pump(object, state)
+  local _ <close> = setmetatable({ state = state }, pump_end)
   while state.head <= state.tail do
     local item = state.queue[state.head]
     state.queue[state.head] = nil
     state.head = state.head + 1
-    local list = state.handlers[item.name]
-    if list then
-      for _, entry in ipairs(table.move(list, 1, #list, 1, {})) do
-        if entry.active then
-          if entry.once then
-            M.remove(object, state, item.name, entry)
-          end
-          local ok, err = xpcall(entry.f, core.stash, table.unpack(item, 1, item.n))
-          if not ok then
-            if core.is_cancelled(err) then
-              error(err, 0)
-            end
-            -- reported as the failure of a detached task, so that the events behind it still come
-            core.detach(rethrow, err):name(item.name .. " of " .. tostring(object))
-          end
-        end
-      end
-    end
+    call_handlers(object, state, item)
   end
-  state.pumping = false
+end
+
+-- Events that a slow handler may see as one: else a peer could make the queue as long as it likes.
+local merged = { ready_read = true, bytes_written = true }
+
+local function enqueue(state, name, value)
+  local last = state.queue[state.tail]
+  if last and last.name == name and merged[name] then
+    last[1] = value and last[1] + value
+    return
+  end
+  state.tail = state.tail + 1
+  state.queue[state.tail] = { name = name, n = value ~= nil and 1 or 0, value }
 end
 
 function M.remove(object, state, name, entry)
@@ -102,8 +122,7 @@ local function dispatch(object, name, value)
   -- handlers first: whoever waits for the event finds that they have begun
   local list = state.handlers[name]
   if list and #list > 0 then
-    state.tail = state.tail + 1
-    state.queue[state.tail] = { name = name, n = value ~= nil and 1 or 0, value }
+    enqueue(state, name, value)
     if not state.pumping then
       state.pumping = true
       core.detach(pump, object, state):name("events of " .. tostring(object))
@@ -121,8 +140,15 @@ local function dispatch(object, name, value)
 end
 core.set_dispatcher(dispatch)
 
+local function check_event(object, name, method, level)
+  local message = core.check_event(object, name)
+  if message then
+    error(("bad argument #1 to '%s' (%s)"):format(method, message), level + 1)
+  end
+end
+
 local function add(object, name, f, once, level)
-  core.check_event(object, name)
+  check_event(object, name, once and "once" or "on", level + 1)
   if type(f) ~= "function" then
     error(("bad argument #2 to '%s' (function expected, got %s)"):format(once and "once" or "on", type(f)), level + 1)
   end
@@ -161,7 +187,7 @@ end
 local function off(self, name, f)
   local state = states[self]
   if name ~= nil then
-    core.check_event(self, name)
+    check_event(self, name, "off", 2)
   end
   if state then
     for event, list in pairs(state.handlers) do
@@ -187,7 +213,7 @@ end
 ---@return any value the event's value, or true when it has none; nil and the error when it timed out
 ---@return qn.Error? err
 local function wait(self, name, timeout)
-  core.check_event(self, name)
+  check_event(self, name, "wait", 2)
   local now = reached[name]
   if now and now[self:state()] then
     return true

@@ -8,8 +8,16 @@ local Server = core.methods("Server")
 
 require "qn.events".extend("Server")
 
--- server -> {nursery group while serve runs, drained event}
+-- server -> the group of its connections while serve runs
 local serving = setmetatable({}, { __mode = "k" })
+
+-- The end of serve, however it comes: also connections whose task never began are closed.
+local serve_end = { __close = function(end_of)
+  serving[end_of.server] = nil
+  for socket in pairs(end_of.waiting) do
+    socket:close()
+  end
+end }
 
 ---Connections as they come: `for socket in server:each() do`. Ends when the server is closed; other
 ---errors are thrown.
@@ -49,8 +57,15 @@ function Server:serve(handler, opts)
   local on_error = opts.on_error
   local slots = opts.max_connections and require "qn.sync".semaphore(opts.max_connections)
 
+  if serving[self] then
+    error("serve: the server is being served already", 2)
+  end
+  local waiting = {} -- sockets whose task has not begun
+  local _ <close> = setmetatable({ server = self, waiting = waiting }, serve_end)
+
   local function run(socket)
     local s <close> = socket
+    waiting[socket] = nil
     if not on_error then
       return handler(s)
     end
@@ -72,7 +87,7 @@ function Server:serve(handler, opts)
   end
 
   local group = require "qn.group".group
-  local ended, failure
+  local failure
   group({ on_error = "supervise" }, function(g)
     serving[self] = g
     while true do
@@ -86,15 +101,14 @@ function Server:serve(handler, opts)
         end
         break
       end
+      waiting[socket] = true
       g:spawn(connection, socket)
     end
-    ended = true
   end)
-  serving[self] = nil
   if failure then
     return nil, failure
   end
-  return ended or true
+  return true
 end
 
 local close_options = { grace = { type = "seconds" } }
@@ -108,7 +122,6 @@ local close_options = { grace = { type = "seconds" } }
 function Server:close(opts)
   opts = options.check(opts, close_options, "close")
   self:stop()
-  core.release(self)
   local g = serving[self]
   if g and opts.grace ~= nil then
     local ok = g:wait_ended(opts.grace)

@@ -67,26 +67,40 @@ local options -- loaded on first use
 
 local join_options = { finish = { type = "boolean" }, timeout = { type = "seconds" } }
 
+local function check_stream(value, index, name)
+  if not pcall(Stream.bytes_sent, value) then
+    error(("bad argument #%d to '%s' (qn.Stream expected, got %s)"):format(index, name, type(value)), 3)
+  end
+end
+
+-- Bytes that a stream has taken from its writers so far.
+local function taken(stream)
+  return stream:bytes_sent() + stream:bytes_to_write()
+end
+
 ---Copies both ways, in C, until both directions have ended. A direction that ends shuts the writing
 ---side of the other stream down (unless `finish = false`); a direction that fails ends the join.
 ---@async
 ---@param a qn.Stream
 ---@param b qn.Stream
 ---@param opts? {finish?: boolean, timeout?: number|false}
----@return integer? up bytes from a to b, nil after a failure
+---@return integer? up bytes from a to b, nil after a failure (then `err.partial` counts its direction)
 ---@return integer down bytes from b to a
 ---@return qn.Error? err
 function M.join(a, b, opts)
   options = options or require "qn.options"
+  check_stream(a, 1, "join")
+  check_stream(b, 2, "join")
   opts = options.check(opts, join_options, "join")
   local group = require "qn.group".group
-  local moved = { 0, 0 }
+  local moved = {}
   local failed
+  local before = taken(a)
   local copy_options = { finish = opts.finish }
   local _, err = group({ timeout = opts.timeout }, function(g)
     local function one(i, src, dst)
       local n, e = core.copy(src, dst, copy_options)
-      moved[i] = n or e.partial or 0
+      moved[i] = n or e.partial
       if e and not failed then
         failed = e
         g:cancel("the other direction has failed")
@@ -97,7 +111,7 @@ function M.join(a, b, opts)
   end)
   err = failed or err
   if err then
-    return nil, moved[2], err
+    return nil, moved[2] or taken(a) - before, err -- one that was cancelled could not tell
   end
   return moved[1], moved[2]
 end
