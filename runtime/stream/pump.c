@@ -89,11 +89,12 @@ static int hand_over(qn_pump_t *p)
 
 static void dst_failed(qn_pump_t *p, int err)
 {
-  settle(p, err, 'w'); /* before the side settles us with the same error */
-  if (p->dst->write_hold == &p->write_hold) {
-    p->dst->write_hold = NULL;
+  qn_stream_t *dst = p->dst; /* held until the run is over */
+  settle(p, err, 'w');       /* before the side settles us with the same error */
+  if (dst->write_hold == &p->write_hold) {
+    dst->write_hold = NULL;
   }
-  qn__writing_failed(p->dst, err, false);
+  qn__writing_failed(dst, err, false);
 }
 
 static void finish(qn_pump_t *p)
@@ -152,8 +153,8 @@ static void run(qn_pump_t *p)
   if (p->finishing) {
     finish(p);
   } else {
-    /* Until there is nothing more. After a full chunk others have their turn first: by then the next
-     * bytes are often there, while a second look at once would mostly find nothing. */
+    /* Until there is nothing more. After a full chunk others have their turn first: by then the
+     * next bytes are often there, while a second look at once would mostly find nothing. */
     bool more = pass_on(p);
     for (int fills = 1; more; fills++) {
       size_t n = fill(p);

@@ -24,10 +24,8 @@ static void add(qn_stream_t *s, qn_event_t event, int64_t arg, void *data)
   case QN_EVENT_READ_ENDED: snprintf(item, sizeof item, "read_ended"); break;
   case QN_EVENT_CLOSED: snprintf(item, sizeof item, "closed"); break;
   }
-  if (strlen(log->text) + strlen(item) + 2 < sizeof log->text) {
-    strcat(log->text, item);
-    strcat(log->text, " ");
-  }
+  size_t used = strlen(log->text);
+  snprintf(log->text + used, sizeof log->text - used, "%s ", item);
 }
 
 static void observe(qn_stream_t *s, log_t *log)
