@@ -2,6 +2,7 @@
 
 local core = require "qn.core"
 
+---@class qn
 local M = {}
 
 ---@class qn.Stream
@@ -10,7 +11,7 @@ local Stream = core.methods("Stream")
 ---Lines until the end of the stream; errors are thrown (`for` cannot carry them).
 ---@async
 ---@param fmt? string|integer format as in `read` (default "l")
----@param opts? table options as in `read`
+---@param opts? qn.ReadOptions
 ---@return fun(): any
 function Stream:lines(fmt, opts)
   fmt = fmt or "l"
@@ -40,25 +41,31 @@ function Stream:chunks(max)
 end
 
 ---A text stream (QTextStream) over this stream.
----@param opts? table see `qn.TextStream`
+---@param opts? qn.TextStreamOptions
 ---@return qn.TextStream
 function Stream:text_stream(opts)
   return require "qn.stream.text".new(self, opts)
 end
 
 ---A data stream (QDataStream) over this stream.
----@param opts? table see `qn.DataStream`
+---@param opts? qn.DataStreamOptions
 ---@return qn.DataStream
 function Stream:data_stream(opts)
   return require "qn.stream.data".new(self, opts)
 end
 
 ---A text stream over a stream, a string, or memory (nil).
+---@param source? qn.Stream|string
+---@param opts? qn.TextStreamOptions
+---@return qn.TextStream
 function M.text_stream(source, opts)
   return require "qn.stream.text".new(source, opts)
 end
 
 ---A data stream over a stream, a string, or memory (nil).
+---@param source? qn.Stream|string
+---@param opts? qn.DataStreamOptions
+---@return qn.DataStream
 function M.data_stream(source, opts)
   return require "qn.stream.data".new(source, opts)
 end

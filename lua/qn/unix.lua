@@ -3,11 +3,14 @@
 local core = require "qn.core"
 require "qn.server"
 
+---Unix-domain sockets and servers (QLocalSocket, QLocalServer): paths, or abstract names ("@name").
+---@class qn.unix
 local M = {}
 
+---Connects to a socket file or an abstract name within `timeout` (30 s).
 ---@async
 ---@param path string a path, or "@name" (abstract)
----@param opts? {timeout?: number|false}
+---@param opts? qn.TimeoutOption
 ---@return qn.Socket? socket
 ---@return qn.Error? err
 function M.connect(path, opts)
@@ -15,9 +18,10 @@ function M.connect(path, opts)
 end
 M.connect = core.unix_connect
 
----A stale socket file (nobody answers on it) is an error of kind `exists` unless `unlink` is set.
----@param path string
----@param opts? {backlog?: integer, max_pending?: integer, mode?: integer, unlink?: boolean, fd?: integer}
+---Listens. A stale socket file (nobody answers on it) is an error of kind `exists` unless `unlink` is
+---set. The file goes away when the server is closed.
+---@param path string a path, or "@name" (abstract)
+---@param opts? qn.UnixListenOptions
 ---@return qn.Server? server
 ---@return qn.Error? err
 function M.listen(path, opts)

@@ -1,7 +1,7 @@
 -- Runs the Lua snippets of a Markdown page and compares what they print with what the page quotes.
--- A ```lua block is a whole script; ```text blocks behind it quote its standard output, or, with the
--- word "stderr" in the first line of the fence, its standard error; "exit status N" there is checked
--- too (0 and an empty standard error otherwise). "..." in a quote stands for anything.
+-- A ```lua block is a whole script; ```text blocks behind it quote its standard output, or, with
+-- the word "stderr" in the first line of the fence, its standard error; "exit status N" there is
+-- checked too (0 and an empty standard error otherwise). "..." in a quote stands for anything.
 
 local assert = require "luassert"
 local program = require "spec.support.program"

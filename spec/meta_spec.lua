@@ -1,0 +1,252 @@
+-- The annotations against the live objects, both ways: every method is documented, every documented
+-- method exists; every documented option is taken, every option of the C descriptors is documented.
+-- So editors and docs/reference cannot drift from the code.
+
+local qn = require "qn"
+local annotations = require "scripts.annotations"
+
+local function read_file(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
+local function files_of(command)
+  local pipe <close> = assert(io.popen(command))
+  local list = {}
+  for path in pipe:lines() do
+    list[#list + 1] = path
+  end
+  return list
+end
+
+-- What is documented: class name -> { functions = name -> doc, fields = name -> field, bases }.
+local documented = setmetatable({}, { __index = function(self, name)
+  self[name] = { functions = {}, fields = {}, bases = {} }
+  return rawget(self, name)
+end })
+for _, path in ipairs(files_of("find lua/qn -name '*.lua' | sort")) do
+  local receivers = {}
+  for _, item in ipairs((annotations.read(read_file(path)))) do
+    local doc, what = item.doc, item.definition
+    if doc and doc.class then
+      local class = documented[doc.class]
+      for _, field in ipairs(doc.fields) do
+        class.fields[field.name] = field
+        if field.type:find("^fun%(") then -- a method that a loop makes
+          class.functions[field.name] = { text = { field.text } }
+        end
+      end
+      table.move(doc.bases, 1, #doc.bases, #class.bases + 1, class.bases)
+      if what and what.kind == "table" then
+        receivers[what.name] = doc.class
+      end
+    elseif what and what.kind == "function" and receivers[what.receiver] then
+      documented[receivers[what.receiver]].functions[what.name] = doc or {}
+    end
+  end
+end
+
+local function functions_of(class)
+  local all = {}
+  for _, base in ipairs(documented[class].bases) do
+    for name, doc in pairs(functions_of(base)) do
+      all[name] = doc
+    end
+  end
+  for name, doc in pairs(documented[class].functions) do
+    all[name] = doc
+  end
+  return all
+end
+
+local function fields_of(class)
+  local all = {}
+  for _, base in ipairs(documented[class].bases) do
+    for name, field in pairs(fields_of(base)) do
+      all[name] = field
+    end
+  end
+  for name, field in pairs(documented[class].fields) do
+    all[name] = field
+  end
+  return all
+end
+
+local function public_functions(t)
+  local names = {}
+  for name, value in pairs(t) do
+    if type(name) == "string" and type(value) == "function" and not name:find("^_") then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+local function names_of(functions)
+  local names = {}
+  for name in pairs(functions) do
+    if not name:find("^_") then
+      names[#names + 1] = name
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+-- The method table behind an object: `__index` is a table, or a closure over one (values).
+local function methods_of(object)
+  local index = debug.getmetatable(object).__index
+  if type(index) == "function" then
+    return select(2, debug.getupvalue(index, 2))
+  end
+  return index
+end
+
+-- One live object per class; the second value is closed afterwards.
+local live = {
+  ["qn.Stream"] = function() return (qn.pair()) end,
+  ["qn.Socket"] = function() return qn.tcp.socket() end,
+  ["qn.Server"] = function() return assert(qn.tcp.listen("127.0.0.1", 0)) end,
+  ["qn.Buffer"] = function() return qn.buffer() end,
+  ["qn.Task"] = function() return qn.current() end,
+  ["qn.Signal"] = function() return assert(qn.signal("usr2")) end,
+  ["qn.Error"] = function() return qn.error("io", "x") end,
+  ["qn.Deadline"] = function() return qn.deadline(60) end,
+  ["qn.Channel"] = function() return qn.channel() end,
+  ["qn.Semaphore"] = function() return qn.semaphore(1) end,
+  ["qn.Mutex"] = function() return qn.mutex() end,
+  ["qn.Event"] = function() return qn.event() end,
+  ["qn.Condition"] = function() return qn.condition() end,
+  ["qn.Group"] = function() return (qn.group(function(g) return g end)) end,
+  ["qn.TextStream"] = function() return qn.text_stream("") end,
+  ["qn.DataStream"] = function() return qn.data_stream("") end,
+}
+
+local CLOSED_HERE <const> = { ["qn.Stream"] = true, ["qn.Socket"] = true, ["qn.Server"] = true,
+  ["qn.Signal"] = true, ["qn.Deadline"] = true }
+
+describe("annotations", function()
+  for class, make in pairs(live) do
+    it("of " .. class .. " name its methods, all and no other", function()
+      local object = make()
+      local methods = public_functions(methods_of(object))
+      if CLOSED_HERE[class] then
+        object:close()
+      end
+      assert.is_true(#methods > 0)
+      assert.same(methods, names_of(functions_of(class)))
+    end)
+  end
+
+  it("of the modules name their functions, all and no other", function()
+    for name, module in pairs { qn = qn, ["qn.tcp"] = qn.tcp, ["qn.unix"] = qn.unix } do
+      for function_name in pairs(documented[name].functions) do
+        assert.is_function(module[function_name], name .. "." .. function_name)
+      end
+      assert.same(public_functions(module), names_of(documented[name].functions))
+    end
+  end)
+
+  it("say of each method what it does, and whether it waits", function()
+    for class in pairs(live) do
+      for name, doc in pairs(documented[class].functions) do
+        local hidden = doc.private or name:find("^_")
+        local text = hidden or doc.text and (doc.text[1] or (doc.returns[1] or {}).text)
+        assert.is_truthy(text, class .. ":" .. name)
+      end
+    end
+    local waiting = { "read", "recv", "read_exactly", "read_until", "read_into", "unpack", "peek",
+      "skip", "write", "pack", "flush", "shutdown", "send_file", "wait", "wait_closed" }
+    for _, name in ipairs(waiting) do
+      assert.is_true(functions_of("qn.Stream")[name].async, "qn.Stream:" .. name)
+    end
+    for _, name in ipairs { "close", "abort", "state", "on", "unread", "push" } do
+      assert.is_nil(functions_of("qn.Stream")[name].async, "qn.Stream:" .. name)
+    end
+  end)
+
+  it("of qn.Error name the fields that errors have, and its kinds", function()
+    local err = select(2, qn.tcp.connect("127.0.0.1", 1))
+    for field in pairs(err:fields()) do
+      assert.is_truthy(documented["qn.Error"].fields[field], field)
+    end
+    for kind in read_file("lua/qn/_meta/error.lua"):gmatch('%-%-%-| "([%w_]+)"') do
+      assert.equal(kind, qn.error(kind, "x").kind)
+    end
+  end)
+
+  it("of qn.Stats are the counters that qn.stats gives", function()
+    assert.same(names_of(qn.stats()), names_of(documented["qn.Stats"].fields))
+  end)
+end)
+
+describe("documented options", function()
+  local stream, server, socket
+  local buffer = qn.buffer(10)
+  before_each(function()
+    stream = qn.pair()
+    server = assert(qn.tcp.listen("127.0.0.1", 0))
+    socket = qn.tcp.socket()
+  end)
+  after_each(function()
+    stream:close()
+    server:close()
+    socket:close()
+  end)
+
+  local calls = {
+    { "qn.ReadOptions", function(opts) stream:read("l", opts) end },
+    { "qn.ReadOptions", function(opts) stream:unpack("B", opts) end },
+    { "qn.ReadUntilOptions", function(opts) stream:read_until("x", opts) end },
+    { "qn.TimeoutOption", function(opts) stream:read_exactly(1, opts) end },
+    { "qn.TimeoutOption", function(opts) stream:recv(opts) end },
+    { "qn.TimeoutOption", function(opts) stream:recv(1, opts) end },
+    { "qn.TimeoutOption", function(opts) stream:peek(1, opts) end },
+    { "qn.TimeoutOption", function(opts) stream:skip(1, opts) end },
+    { "qn.ReadIntoOptions", function(opts) stream:read_into(buffer, opts) end },
+    { "qn.SendFileOptions", function(opts) stream:send_file("/dev/null", opts) end },
+    { "qn.StreamTimeouts", function(opts) stream:set_timeouts(opts) end },
+    { "qn.CopyOptions", function(opts) qn.copy(stream, stream, opts) end },
+    { "qn.ConnectOptions", function(opts) qn.tcp.connect("127.0.0.1", 1, opts) end },
+    { "qn.ConnectOptions", function(opts) socket:connect("127.0.0.1", 1, opts) end },
+    { "qn.SocketOptions", function(opts) qn.tcp.socket(opts) end },
+    { "qn.ListenOptions", function(opts) qn.tcp.listen("127.0.0.1", 0, opts) end },
+    { "qn.UnixListenOptions", function(opts) qn.unix.listen("@qn-meta", opts) end },
+  }
+
+  for i, case in ipairs(calls) do
+    it(("of %s are taken, others are not (%d)"):format(case[1], i), function()
+      local fields = fields_of(case[1])
+      assert.is_truthy(next(fields))
+      for name in pairs(fields) do
+        local ok, err = pcall(case[2], { [name] = print }) -- of no type that any option has
+        assert.is_false(ok, name)
+        assert.truthy(tostring(err):find("option '" .. name .. "'", 1, true), tostring(err))
+        assert.falsy(tostring(err):find("unknown option", 1, true), tostring(err))
+      end
+      local ok, err = pcall(case[2], { no_such_option = 1 })
+      assert.is_false(ok)
+      assert.truthy(tostring(err):find("unknown option 'no_such_option'", 1, true), tostring(err))
+    end)
+  end
+
+  it("are all that the descriptors of the bindings know", function()
+    local known = {}
+    for class, entry in pairs(documented) do
+      if class:find("Option") or class:find("Timeouts") then
+        for name in pairs(entry.fields) do
+          known[name] = true
+        end
+      end
+    end
+    local count = 0
+    for _, path in ipairs(files_of("ls bindings/*.c")) do
+      for name in read_file(path):gmatch('%.name = "([%w_]+)"%s*,%s*%.type') do
+        count = count + 1
+        assert.is_truthy(known[name], path .. ": option '" .. name .. "' is not documented")
+      end
+    end
+    assert.is_true(count > 20)
+  end)
+end)
