@@ -274,13 +274,13 @@ int64_t qn_stream_read_into(qn_stream_t *s, qn_op_t *op, uint8_t *data, size_t s
   }
   s->reading = true;
   int64_t n;
-  if (qn_buf_size(qn__rd(s)) == 0 && qn__is_up(s) && !s->ended &&
+  if (qn_buf_size(qn__rd(s)) == 0 && qn__is_up(s) && !s->ended && s->read_error == 0 &&
       (s->top->ops->flags & QN_FILTER_INTO) != 0) {
     n = fill_into(s, data, size);
   } else {
     n = qn_buf_size(qn__rd(s)) != 0 ? 1 : qn__stream_fill(s, read_limit(s));
-    if (n > 0) {
-      qn_slice_t bytes = buffered(s);
+    qn_slice_t bytes = buffered(s);
+    if (n > 0 && bytes.data != NULL) {
       n = (int64_t)(bytes.size < size ? bytes.size : size);
       memcpy(data, bytes.data, (size_t)n);
       qn_stream_consume(s, (size_t)n);
