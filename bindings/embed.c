@@ -185,7 +185,7 @@ bool qn_runtime_step(qn_runtime_t *rt) { return qn_runtime_run(rt, QN_RUN_NOWAIT
 
 bool qn_runtime_exiting(qn_runtime_t *rt, int *status)
 {
-  if (status != NULL) {
+  if (status != NULL && rt->G->exiting) {
     *status = rt->G->exit_status;
   }
   return rt->G->exiting;

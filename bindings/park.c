@@ -96,9 +96,13 @@ static int core_sleep(lua_State *L)
   luaL_checknumber(L, 1);
   uint64_t ms = qnl_seconds(L, 1, 0);
   QNL_ENTER(L, G, t, core_sleep, "sleep");
-  qnl_wait_for(t, ms);
-  t->wait.code = QNL_R_SLEPT;
   qn_op_begin(&t->op, NULL, nothing_to_cancel);
+  if (ms == 0) { /* behind all that is ready: timers come first in a phase */
+    qn_op_settle(&t->op, 0);
+  } else {
+    qnl_wait_for(t, ms);
+    t->wait.code = QNL_R_SLEPT;
+  }
   return qnl_wait(L, t, push_slept);
 }
 

@@ -50,7 +50,7 @@ QN_API int qn_runtime_fd(qn_runtime_t *rt);
 QN_API int qn_runtime_timeout(qn_runtime_t *rt);
 QN_API bool qn_runtime_step(qn_runtime_t *rt);
 
-/* True when the script has called qn.exit (or os.exit); its status in *status. */
+/* True when the script has called qn.exit (or os.exit); then its status is in *status. */
 QN_API bool qn_runtime_exiting(qn_runtime_t *rt, int *status);
 /* Whether an error went to the default handler. */
 QN_API bool qn_runtime_failed(qn_runtime_t *rt);
