@@ -17,6 +17,7 @@
 #include "stream/f_socket_p.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <uv.h>
 
@@ -113,7 +114,7 @@ static void set_paused(f_socket_t *s, bool on)
 
 static int connect_now(f_socket_t *s)
 {
-  if (connect(s->fd, &s->peer.u.sa, s->peer.size) < 0) {
+  if (connect(s->fd, (const struct sockaddr *)(const void *)s->peer, s->peer_size) < 0) {
     if (errno != EINPROGRESS && errno != EINTR) {
       return -errno; /* EAGAIN too: the backlog of a Unix listener is full, nothing will wake us */
     }
@@ -174,10 +175,12 @@ static int query_option(f_socket_t *s, qn_option_t *option)
 static int query_peer(f_socket_t *s, qn_addr_t *out)
 {
   int rc = 0;
-  if (s->peer.size == 0) { /* kept: after a reset the kernel no longer knows it */
-    rc = qn__sock_peer(s->fd, &s->peer);
+  if (s->peer_size == 0) {
+    rc = qn__sock_peer(s->fd, out);
+  } else {
+    *out = (qn_addr_t){.size = s->peer_size};
+    memcpy(&out->u, s->peer, s->peer_size);
   }
-  *out = s->peer;
   qn_addr_unmap(out);
   return rc;
 }
@@ -259,7 +262,7 @@ bool qn__filter_is_socket(const qn_filter_t *f) { return f != NULL && f->ops == 
 static int make(qn_loop_t *loop, int fd, const qn_addr_t *peer, phase_t phase, qn_filter_t **out)
 {
   int rc = -ENOMEM;
-  f_socket_t *s = qn_calloc(1, sizeof *s);
+  f_socket_t *s = qn_calloc(1, sizeof *s + peer->size);
   watcher_t *w = qn_calloc(1, sizeof *w);
   *out = NULL;
   if (s == NULL || w == NULL) {
@@ -278,7 +281,8 @@ static int make(qn_loop_t *loop, int fd, const qn_addr_t *peer, phase_t phase, q
   s->watcher = w;
   s->fd = fd;
   s->phase = phase;
-  s->peer = *peer;
+  s->peer_size = peer->size;
+  memcpy(s->peer, &peer->u, peer->size);
   *out = &s->filter;
   return 0;
 fail:
