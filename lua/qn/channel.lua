@@ -46,6 +46,19 @@ local function new_queue()
   return { first = 1, last = 0, swept = 0 }
 end
 
+-- To the front, or to the next receiver that waits.
+local function put_back(self, value)
+  for w in pop, self.receivers do
+    w.value = value
+    if unpark(w.task, w.number, 1) then
+      return
+    end
+    w.value = nil
+  end
+  self.first = self.first - 1
+  self.values[self.first] = value
+end
+
 ---A channel that holds up to `capacity` values; 0 = each send meets a recv.
 ---@param capacity? integer default 0
 ---@return qn.Channel
@@ -58,6 +71,16 @@ function M.channel(capacity)
     capacity = capacity, first = 1, last = 0, values = {}, closed = false,
     receivers = new_queue(), senders = new_queue(),
   }, Channel)
+end
+
+-- A receiver whose coroutine is closed from outside after it was given a value, and before it could take
+-- it, gives the value back.
+local Receiver = {}
+Receiver.__close = function(w)
+  local channel, value = w.channel, w.value
+  if channel and value ~= nil then
+    put_back(channel, value)
+  end
 end
 
 local function closed_error(op)
@@ -75,6 +98,7 @@ local function offer(self, value)
     if unpark(w.task, w.number, 1) then
       return true
     end
+    w.value = nil
   end
   if self.last - self.first + 1 < self.capacity then
     self.last = self.last + 1
@@ -128,7 +152,7 @@ end
 ---@return qn.Error? err kind `closed` or `timeout`; the value was not sent then
 function Channel:send(value, timeout)
   check_value(value, "send")
-  local task, number = ticket("send")
+  local task, number = ticket("send", timeout)
   if self.closed then
     return nil, closed_error("send")
   end
@@ -150,16 +174,17 @@ end
 ---@return any value
 ---@return qn.Error? err kind `timeout`
 function Channel:recv(timeout)
-  local task, number = ticket("recv")
+  local task, number = ticket("recv", timeout)
   local ok, value = take(self)
   if ok then
     return value
   elseif self.closed then
     return nil
   end
-  local w = { task = task, number = number }
+  local w <close> = setmetatable({ task = task, number = number, channel = self }, Receiver)
   push(self.receivers, w)
   local code, err = park(timeout)
+  w.channel = nil
   if code == 1 then
     return w.value
   elseif code == 0 then

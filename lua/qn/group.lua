@@ -88,6 +88,8 @@ function M.group(opts, f)
   local g = setmetatable({}, Group)
   nurseries[g] = nursery
   local ok, results = xpcall(run_body, core.stash, nursery, g, f)
+  -- a child that failed first is what the body's own error, if any, comes from
+  local child_first = not ok and nursery:has_failed() and not core.is_cancelled(results)
   if not ok then
     nursery:cancel()
   end
@@ -102,7 +104,7 @@ function M.group(opts, f)
     if deadline and deadline:owns(results) then
       return nil, results
     end
-    error(results, 0)
+    error(child_first and opts.on_error ~= "collect" and errors[1] or results, 0)
   end
   if #errors > 0 then
     if opts.on_error == "collect" then

@@ -83,15 +83,15 @@ function M.require(name)
       return loaded[name]
     end
   end
-  local loader, extra = find_loader(name)
   local entry = { task = me, waiters = {} }
-  loading[name] = entry
+  loading[name] = entry -- before the searchers, which may wait too
   local guard <close> = setmetatable({}, { __close = function()
     loading[name] = nil
     for _, w in ipairs(entry.waiters) do
       core.unpark(w[1], w[2])
     end
   end })
+  local loader, extra = find_loader(name)
   value = loader(name, extra)
   if value ~= nil then
     loaded[name] = value

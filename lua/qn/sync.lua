@@ -24,19 +24,23 @@ local function add_waiter(list, task, number)
     end
     list.swept = #live
   end
-  list[#list + 1] = { task, number }
+  local waiter = { task, number }
+  list[#list + 1] = waiter
+  return waiter
 end
 
 local function wake_first(list, code)
   while list[1] do
     local w = table.remove(list, 1)
     if unpark(w[1], w[2], code or 1) then
+      w.given = true
       return true
     end
   end
   return false
 end
 
+-- Wakes those that wait now; one that is woken cannot wait again before this returns.
 local function wake_all(list)
   local waiting = table.move(list, 1, #list, 1, {})
   for i = 1, #list do
@@ -57,7 +61,7 @@ function Guard:release()
   local owner = self.owner
   if owner then
     self.owner = nil
-    owner:give_back()
+    owner:give_back(self)
   end
 end
 Guard.__close = Guard.release
@@ -65,6 +69,13 @@ Guard.unlock = Guard.release
 
 local function guard(owner)
   return setmetatable({ owner = owner }, Guard)
+end
+
+-- The guard of a mutex stands for one hold: after unlock() it must not release somebody else's.
+local function hold(mutex, holder)
+  mutex.holder = holder
+  mutex.hold = guard(mutex)
+  return mutex.hold
 end
 
 ---A number of units that tasks take and give back.
@@ -83,15 +94,27 @@ function M.semaphore(n)
   return setmetatable({ free = n, waiters = {} }, Semaphore)
 end
 
+-- A waiter whose coroutine is closed from outside after it was given a unit passes it on.
+local Taker = {
+  __close = function(w)
+    local owner = w.owner
+    if owner and w.given then
+      owner:give_back()
+    end
+  end,
+}
+
 -- Takes one unit: true, or nil and the timeout error.
 local function take(self, op, timeout)
-  local task, number = ticket(op)
+  local task, number = ticket(op, timeout)
   if self.free > 0 then
     self.free = self.free - 1
     return true
   end
-  add_waiter(self.waiters, task, number)
+  local w <close> = setmetatable(add_waiter(self.waiters, task, number), Taker)
+  w.owner = self
   local code, err = park(timeout)
+  w.owner = nil
   return code and true, err
 end
 
@@ -170,15 +193,14 @@ end
 ---@return qn.Error? err
 function Mutex:lock(timeout)
   local me = core.current()
-  if self.holder and self.holder == me then
+  if self.holder ~= nil and self.holder == me then
     error("the task holds this mutex already", 2)
   end
   local ok, err = take(self, "lock", timeout)
   if not ok then
     return nil, err
   end
-  self.holder = me
-  return guard(self)
+  return hold(self, me)
 end
 
 ---Locks if nobody holds it.
@@ -188,13 +210,15 @@ function Mutex:try_lock()
     return false
   end
   self.free = 0
-  self.holder = core.current()
-  return guard(self)
+  return hold(self, core.current())
 end
 
 ---@private
-function Mutex:give_back()
-  self.holder = nil
+function Mutex:give_back(by)
+  if by and by ~= self.hold then
+    return
+  end
+  self.holder, self.hold = nil, nil
   if not wake_first(self.waiters) then
     self.free = 1
   end
@@ -249,7 +273,7 @@ end
 ---@return boolean? ok
 ---@return qn.Error? err kind `timeout`
 function Event:wait(timeout)
-  local task, number = ticket("event")
+  local task, number = ticket("event", timeout)
   if self.on then
     return true
   end
@@ -284,13 +308,14 @@ function Condition:wait(mutex, timeout)
   if getmetatable(mutex) ~= Mutex or mutex.free == 1 then
     error("bad argument #1 to 'wait' (a locked mutex expected)", 2)
   end
-  local task, number = ticket("condition")
+  local task, number = ticket("condition", timeout)
   add_waiter(self.waiters, task, number)
+  local kept = mutex.hold
   mutex:give_back()
   local relock <close> = setmetatable({}, { __close = function()
     require "qn.task".shield({ grace = false }, function()
       take(mutex, "lock")
-      mutex.holder = core.current()
+      mutex.holder, mutex.hold = core.current(), kept
     end)
   end })
   local code, err = park(timeout)

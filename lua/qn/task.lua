@@ -17,6 +17,12 @@ local function traced(f, ...)
   return xpcall(f, core.stash, ...)
 end
 
+local function check_function(f, position, where)
+  if type(f) ~= "function" and not (getmetatable(f) or {}).__call then
+    error(("bad argument #%d to '%s' (function expected, got %s)"):format(position, where, type(f)), 3)
+  end
+end
+
 local function end_timeout(scope, ok, ...)
   if ok then
     scope:close()
@@ -39,6 +45,7 @@ end
 ---@param ... any arguments of `f`
 ---@return any ... results of `f`, or nil and the error
 function M.timeout(seconds, f, ...)
+  check_function(f, 2, "timeout")
   return end_timeout(core.deadline(seconds), traced(f, ...))
 end
 
@@ -99,12 +106,13 @@ function M.map(list, f, opts)
   check_list(list, f, "map")
   opts = options.check(opts, map_options, "map")
   local group = require "qn.group".group
-  local results, errors = {}, {}
+  local results, errors, cancelled = {}, {}, {}
   local n = #list
   local function one(i)
     local function keep(ok, value, err)
       if not ok then
-        if core.is_cancelled(value) then
+        if core.is_cancelled(value) then -- by the group, or thrown by whoever was joined: see below
+          cancelled[i] = value
           error(value, 0)
         end
         value, err = nil, value
@@ -124,13 +132,14 @@ function M.map(list, f, opts)
     for i = 1, n do
       g:spawn(one, i)
     end
+    return true
   end
-  local _, err = group({ limit = opts.limit or 8, timeout = opts.timeout }, all)
-  if err then -- only the time limit ends this way
-    for i = 1, n do
-      if results[i] == nil and errors[i] == nil then
-        errors[i] = err
-      end
+  local done, err = group({ limit = opts.limit or 8, timeout = opts.timeout }, all)
+  for i = 1, n do
+    if not done and results[i] == nil and errors[i] == nil then -- the time limit
+      errors[i] = err
+    elseif done and cancelled[i] ~= nil then
+      errors[i] = cancelled[i]
     end
   end
   return results, errors
@@ -216,7 +225,7 @@ function M.race(functions)
     for i, f in ipairs(functions) do
       g:spawn(function()
         local result = table.pack(traced(f))
-        if winner == nil and not (not result[1] and core.is_cancelled(result[2])) then
+        if winner == nil then
           winner = { i, result }
         end
         over:set()
@@ -260,6 +269,13 @@ function M.sort(t, less)
     width = 2 * width
   end
   table.move(from, 1, n, 1, t)
+end
+
+local function check_text(s, position)
+  if type(s) ~= "string" and type(s) ~= "number" then
+    error(("bad argument #%d to 'gsub' (string expected, got %s)"):format(position, type(s)), 3)
+  end
+  return tostring(s)
 end
 
 local function replacement(repl, whole, ...)
@@ -307,19 +323,30 @@ function M.gsub(s, pattern, repl, n)
   if kind == "number" then
     repl, kind = tostring(repl), "string"
   end
+  s = check_text(s, 1)
+  pattern = check_text(pattern, 2)
+  if n ~= nil and not math.tointeger(n) then
+    error("bad argument #4 to 'gsub' (integer expected, got " .. type(n) .. ")", 2)
+  end
   if kind ~= "string" and kind ~= "table" and kind ~= "function" then
     error("bad argument #3 to 'gsub' (string/function/table expected, got " .. kind .. ")", 2)
   end
   local out, pos, count = {}, 1, 0
   local anchored = pattern:sub(1, 1) == "^"
-  local find = anchored and pattern or pattern
+  local behind = 0 -- the position behind the last match, where no empty one may follow
   while (not n or count < n) and pos <= #s + 1 do
-    local found = table.pack(string.find(s, find, pos))
+    local found = table.pack(string.find(s, pattern, pos))
     local first, last = found[1], found[2]
     if not first then
       break
     end
     out[#out + 1] = s:sub(pos, first - 1)
+    if last < first and first == behind then
+      out[#out + 1] = s:sub(first, first)
+      pos = first + 1
+      goto continue
+    end
+    behind = last + 1
     local whole = s:sub(first, last)
     if found.n > 2 then
       out[#out + 1] = replacement(repl, whole, table.unpack(found, 3, found.n))
@@ -336,6 +363,7 @@ function M.gsub(s, pattern, repl, n)
     if anchored then
       break
     end
+    ::continue::
   end
   out[#out + 1] = s:sub(pos)
   return table.concat(out), count
