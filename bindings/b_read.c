@@ -46,7 +46,7 @@ static void arm(qnl_task_t *t, qnl_stream_t *u)
     uint64_t now = qn_loop_fresh(t->G->loop);
     if (idle < t->wait.until - now || t->wait.until <= now) {
       t->wait.phase = phase_idle;
-      t->wait.traffic = traffic(u);
+      u->timeouts->traffic = traffic(u);
       qnl_wait_for(t, idle);
     }
   }
@@ -64,7 +64,7 @@ static void begin_read(qnl_task_t *t, qnl_stream_t *u, uint64_t timeout)
 /* An idle limit is about both directions: traffic since the wait began starts it anew. */
 static bool still_busy(qnl_task_t *t, qnl_stream_t *u, int64_t result)
 {
-  return result == QN_E_TIMEOUT && t->wait.phase == phase_idle && traffic(u) != t->wait.traffic;
+  return result == QN_E_TIMEOUT && t->wait.phase == phase_idle && traffic(u) != u->timeouts->traffic;
 }
 
 /* --- taking bytes ---------------------------------------------------------------------------- */
@@ -251,7 +251,7 @@ static int read_rest(lua_State *L, qnl_task_t *t, qnl_stream_t *u)
     size_t size = sized ? (size_t)lua_tointeger(L, i) : 0;
     int format = !sized ? parse_format(L, i) : size == 0 ? '0' : '#';
     qn_want_t want = want_of(format, size, t->wait.max);
-    want.arg = &t->wait.want.n; /* for the scanner's notes */
+    want.arg = &t->wait.note; /* for the scanner's notes */
     luaL_checkstack(L, 4, "too many results");
     int rc = qn_stream_want(u->s, &t->op, &want, &got);
     if (rc == QN_AGAIN) {
@@ -376,7 +376,7 @@ static int push_one(lua_State *L, qnl_task_t *t, int64_t result)
 {
   qnl_stream_t *u = t->wait.obj;
   if (still_busy(t, u, result)) {
-    qn_want_t want = t->wait.want;
+    qn_want_t want = u->timeouts->want;
     arm(t, u);
     return start_item(L, t, u, &want, (int)t->wait.a);
   }
@@ -401,7 +401,9 @@ static int start_item(lua_State *L, qnl_task_t *t, qnl_stream_t *u, const qn_wan
     return push_got(L, t, u, how, &got);
   }
   if (rc == QN_AGAIN) {
-    t->wait.want = *want;
+    if (u->timeouts != NULL) {
+      u->timeouts->want = *want;
+    }
     return qnl_wait(L, t, push_one);
   }
   return push_one(L, t, rc);
@@ -565,6 +567,19 @@ static int stream_skip(lua_State *L)
   return skip_rest(L, t, u);
 }
 
+/* Bytes that were taken in the open transaction and are given back by hand: a rollback must not bring
+ * them a second time. */
+static void forget_taken(qnl_stream_t *u, const uint8_t *data, size_t size)
+{
+  if (u->txn != NULL) {
+    qn_buf_t *taken = &u->txn->taken;
+    size_t n = size < qn_buf_size(taken) ? size : qn_buf_size(taken);
+    if (n > 0 && memcmp(taken->base + taken->tail - n, data + size - n, n) == 0) {
+      taken->tail -= n;
+    }
+  }
+}
+
 static int stream_unread(lua_State *L)
 {
   qnl_stream_t *u = qnl_check_stream(L, 1);
@@ -577,6 +592,7 @@ static int stream_unread(lua_State *L)
   if (rc < 0) {
     return qnl_stream_fail(L, u, rc, "unread", NULL);
   }
+  forget_taken(u, (const uint8_t *)data, size);
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -13,6 +13,8 @@ typedef struct qnl_emitter qnl_emitter_t;
 
 typedef struct qnl_timeouts {
   uint64_t connect, read, idle; /* ms; QNL_NEVER = none */
+  uint64_t traffic;             /* bytes that had passed when the waiting read began */
+  qn_want_t want;               /* what it waits for, to ask once more */
 } qnl_timeouts_t;
 
 /* Bytes that were read since begin(), for rollback(). */

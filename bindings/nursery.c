@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define TASK_OF(node, member) ((qnl_task_t *)(void *)((char *)(node)-offsetof(qnl_task_t, member)))
-#define NURSERY_OF(s) ((qnl_nursery_t *)(void *)((char *)(s)-offsetof(qnl_nursery_t, scope)))
+#define GROUP_OF(s) ((qnl_group_t *)(void *)((char *)(s)-offsetof(qnl_group_t, scope)))
 
 static void list_init(qn_list_t *l) { l->next = l->prev = l; }
 
@@ -35,7 +35,6 @@ void qnl_nursery_init(qnl_nursery_t *n, qnl_task_t *owner)
 {
   memset(n, 0, sizeof *n);
   n->owner = owner;
-  n->scope.at = QNL_NEVER;
   list_init(&n->children);
   list_init(&n->failed);
 }
@@ -45,7 +44,7 @@ qnl_nursery_t *qnl_innermost_nursery(qnl_state_t *G)
   for (qnl_co_t *co = G->running; co != NULL; co = co->parent) {
     for (qnl_scope_t *s = co->scopes; s != NULL; s = s->outer) {
       if (s->kind == QNL_SCOPE_NURSERY) {
-        return NURSERY_OF(s);
+        return &GROUP_OF(s)->n;
       }
     }
   }
@@ -155,14 +154,21 @@ void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child)
   }
 }
 
+static qnl_scope_t *scope_of(qnl_nursery_t *n) { return &((qnl_group_t *)n)->scope; }
+
+bool qnl_nursery_is_cancelled(const qnl_nursery_t *n)
+{
+  return n->is_explicit && ((const qnl_group_t *)n)->scope.at != QNL_NEVER;
+}
+
 void qnl_nursery_cancel(lua_State *L, qnl_nursery_t *n, int reason_idx)
 {
-  if (n->is_explicit && n->scope.at == QNL_NEVER) {
-    n->scope.at = qn_loop_fresh(n->scope.G->loop);
+  if (n->is_explicit && !qnl_nursery_is_cancelled(n)) {
+    scope_of(n)->at = qn_loop_fresh(scope_of(n)->G->loop);
     qnl_push_cancelled(L, reason_idx);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_traces);
     lua_insert(L, -2);
-    lua_rawsetp(L, -2, &n->scope);
+    lua_rawsetp(L, -2, scope_of(n));
     lua_pop(L, 1);
     if (n->owner != NULL) {
       qnl_reconsider(n->owner);
@@ -198,11 +204,11 @@ void qnl_nursery_adopt(lua_State *L, qnl_nursery_t *from, qnl_nursery_t *to)
   }
 }
 
-void qnl_nursery_set_owner(qnl_scope_t *s, qnl_task_t *owner) { NURSERY_OF(s)->owner = owner; }
+void qnl_nursery_set_owner(qnl_scope_t *s, qnl_task_t *owner) { GROUP_OF(s)->n.owner = owner; }
 
 void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s)
 {
-  qnl_nursery_t *n = NURSERY_OF(s);
+  qnl_nursery_t *n = &GROUP_OF(s)->n;
   qnl_state_t *G = s->G;
   qnl_task_t *owner = n->owner;
   qnl_scope_leave(s);
@@ -250,17 +256,17 @@ static int core_nursery(lua_State *L)
   qnl_check_yieldable(L, G, "group"); /* its end waits */
   struct {
     qnl_box_t box;
-    qnl_nursery_t n;
+    qnl_group_t group;
   } *ud = lua_newuserdatauv(L, sizeof *ud, 0);
-  qnl_nursery_t *n = &ud->n;
+  qnl_nursery_t *n = &ud->group.n;
   qnl_nursery_init(n, co->task);
   ud->box = (qnl_box_t){&qnl_class_nursery, n};
-  n->scope.G = G;
+  ud->group.scope = (qnl_scope_t){.G = G, .at = QNL_NEVER};
   n->is_explicit = true;
   n->limit = limit > UINT32_MAX ? UINT32_MAX : limit > 0 ? (uint32_t)limit : 0;
   n->policy = (uint8_t)policy;
   qnl_set_metatable(L, &qnl_class_nursery);
-  qnl_scope_enter(&n->scope, co, QNL_SCOPE_NURSERY);
+  qnl_scope_enter(scope_of(n), co, QNL_SCOPE_NURSERY);
   return 1;
 }
 
@@ -268,7 +274,7 @@ static int nursery_spawn(lua_State *L)
 {
   qnl_nursery_t *n = check(L);
   luaL_checkany(L, 2);
-  if (n->scope.co == NULL) {
+  if (scope_of(n)->co == NULL) {
     return luaL_error(L, "the group has ended: it takes no more tasks");
   }
   qnl_spawn(L, qnl_G(L), n, lua_gettop(L) - 2);
@@ -321,8 +327,8 @@ static int nursery_cancel(lua_State *L)
 static int nursery_leave(lua_State *L)
 {
   qnl_nursery_t *n = check(L);
-  qnl_scope_leave(&n->scope);
-  forget_value(L, &qnl_key_traces, &n->scope);
+  qnl_scope_leave(scope_of(n));
+  forget_value(L, &qnl_key_traces, scope_of(n));
   lua_newtable(L);
   for (lua_Integer i = 1; n->failed.next != &n->failed; i++) {
     qnl_task_t *t = TASK_OF(n->failed.next, sibling);
@@ -340,7 +346,7 @@ static int nursery_owns(lua_State *L)
 {
   qnl_nursery_t *n = check(L);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_traces);
-  lua_rawgetp(L, -1, &n->scope);
+  lua_rawgetp(L, -1, scope_of(n));
   lua_pushboolean(L, !lua_isnil(L, -1) && lua_rawequal(L, -1, 2));
   return 1;
 }
@@ -362,14 +368,14 @@ static int nursery_count(lua_State *L)
 /* The coroutine died in the middle of the group. */
 static void nursery_collect(qnl_state_t *G, void *obj)
 {
-  qnl_nursery_abandon(G->L, &((qnl_nursery_t *)obj)->scope);
+  qnl_nursery_abandon(G->L, scope_of(obj));
 }
 
 /* Nothing is left to do when the group ended by itself. */
 static void nursery_class_close(qnl_state_t *G, lua_State *L, void *obj)
 {
   (void)G;
-  qnl_nursery_abandon(L, &((qnl_nursery_t *)obj)->scope);
+  qnl_nursery_abandon(L, scope_of(obj));
 }
 
 static const qnl_method_t nursery_methods[] = {

@@ -153,9 +153,9 @@ typedef struct qnl_wait {
   void (*abandon)(qnl_task_t *t); /* the wait ends by a raise: clean up; NULL = nothing to do */
   void *obj;                      /* for push */
   intptr_t a, b, c;               /* for push */
-  struct qn_want want;            /* reads: to ask once more */
-  uint64_t until, traffic;        /* reads: their own deadline; bytes that had passed when it began */
-  size_t max;
+  uint64_t until;                 /* reads: their own deadline */
+  size_t max;                     /* reads: the option */
+  size_t note;                    /* reads: the scanner's */
   int n_formats;
   const char *op;                 /* "read", "connect" ...: shown by tasks(), errors */
   const char *phase;              /* phase of a timeout; NULL = op */

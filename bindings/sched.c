@@ -250,7 +250,7 @@ qnl_task_t *qnl_spawn(lua_State *L, qnl_state_t *G, qnl_nursery_t *n, int nargs)
     n->n_running++;
     qnl_task_schedule(t);
   }
-  if (n->is_explicit && n->scope.at != QNL_NEVER) { /* born into a nursery that is being cancelled */
+  if (qnl_nursery_is_cancelled(n)) {
     qnl_task_cancel(L, t, 0);
   }
   return t;

@@ -51,7 +51,6 @@ typedef enum qnl_status {
 typedef enum qnl_policy { QNL_REPORT, QNL_CANCEL_SIBLINGS, QNL_COLLECT } qnl_policy_t;
 
 struct qnl_nursery {
-  qnl_scope_t scope;     /* explicit ones only (scope.co set while open) */
   qnl_task_t *owner;     /* NULL for the root */
   qn_list_t children;    /* every task that has not ended */
   qn_list_t failed;      /* ended with an error that nobody has looked at */
@@ -59,6 +58,12 @@ struct qnl_nursery {
   uint8_t policy;
   bool is_explicit, draining;
 };
+
+/* What qn.group opens: a nursery that is a scope of the coroutine, too. */
+typedef struct qnl_group {
+  qnl_nursery_t n;   /* first; n.is_explicit is set */
+  qnl_scope_t scope; /* scope.co is set while it is open */
+} qnl_group_t;
 
 struct qnl_task {
   qnl_box_t box;
@@ -165,6 +170,8 @@ void qnl_co_move(qnl_co_t *co, qnl_task_t *to);
 /* nursery.c */
 void qnl_nursery_init(qnl_nursery_t *n, qnl_task_t *owner);
 void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child);
+/* An explicit one that is being cancelled: what is spawned in it is cancelled at once. */
+bool qnl_nursery_is_cancelled(const qnl_nursery_t *n);
 void qnl_nursery_cancel(lua_State *L, qnl_nursery_t *n, int reason_idx);
 /* Nobody can wait for this explicit nursery any more: its children are cancelled and become those of
  * the task that opened it, or of the runtime. */
