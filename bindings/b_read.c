@@ -567,19 +567,6 @@ static int stream_skip(lua_State *L)
   return skip_rest(L, t, u);
 }
 
-/* Bytes that were taken in the open transaction and are given back by hand: a rollback must not bring
- * them a second time. */
-static void forget_taken(qnl_stream_t *u, const uint8_t *data, size_t size)
-{
-  if (u->txn != NULL) {
-    qn_buf_t *taken = &u->txn->taken;
-    size_t n = size < qn_buf_size(taken) ? size : qn_buf_size(taken);
-    if (n > 0 && memcmp(taken->base + taken->tail - n, data + size - n, n) == 0) {
-      taken->tail -= n;
-    }
-  }
-}
-
 static int stream_unread(lua_State *L)
 {
   qnl_stream_t *u = qnl_check_stream(L, 1);
@@ -592,7 +579,6 @@ static int stream_unread(lua_State *L)
   if (rc < 0) {
     return qnl_stream_fail(L, u, rc, "unread", NULL);
   }
-  forget_taken(u, (const uint8_t *)data, size);
   lua_pushboolean(L, 1);
   return 1;
 }
