@@ -103,9 +103,13 @@ local function methods_of(object)
   return index
 end
 
--- One live object per class; the second value is closed afterwards.
+-- One live object per class.
 local live = {
-  ["qn.Stream"] = function() return (qn.pair()) end,
+  ["qn.Stream"] = function()
+    local stream, other = qn.pair()
+    other:close()
+    return stream
+  end,
   ["qn.Socket"] = function() return qn.tcp.socket() end,
   ["qn.Server"] = function() return assert(qn.tcp.listen("127.0.0.1", 0)) end,
   ["qn.Buffer"] = function() return qn.buffer() end,
@@ -182,15 +186,16 @@ describe("annotations", function()
 end)
 
 describe("documented options", function()
-  local stream, server, socket
+  local stream, other, server, socket
   local buffer = qn.buffer(10)
   before_each(function()
-    stream = qn.pair()
+    stream, other = qn.pair()
     server = assert(qn.tcp.listen("127.0.0.1", 0))
     socket = qn.tcp.socket()
   end)
   after_each(function()
     stream:close()
+    other:close()
     server:close()
     socket:close()
   end)
