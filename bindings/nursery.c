@@ -132,10 +132,7 @@ void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child)
     } else if (n->is_explicit) {
       list_append(&n->failed, &child->sibling);
       remember_handle(L, child);
-      lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_tasks); /* anchored until the group has looked */
-      lua_pushvalue(L, -2);
-      lua_rawsetp(L, -2, child);
-      lua_pop(L, 1);
+      qnl_task_anchor(L, child, -1); /* until the group has looked */
       if (n->policy == QNL_CANCEL_SIBLINGS) {
         qnl_nursery_cancel(L, n, 0);
       }
@@ -233,7 +230,7 @@ void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s)
     qnl_task_t *t = TASK_OF(n->failed.next, sibling);
     qnl_push_task(L, t); /* anchored since it failed */
     queue_unhandled(L, t);
-    forget_value(L, &qnl_key_tasks, t);
+    qnl_task_unanchor(L, t);
     lua_pop(L, 1);
   }
 }
@@ -336,7 +333,7 @@ static int nursery_leave(lua_State *L)
     lua_pushvalue(t->co.L, -1);
     lua_xmove(t->co.L, L, 1);
     lua_rawseti(L, -2, i);
-    forget_value(L, &qnl_key_tasks, t);
+    qnl_task_unanchor(L, t);
   }
   return 1;
 }

@@ -33,16 +33,25 @@ void qnl_close_thread(lua_State *co, lua_State *from)
 void qnl_push_task(lua_State *L, qnl_task_t *t)
 {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_tasks);
-  lua_rawgetp(L, -1, t);
+  lua_rawgeti(L, -1, t->anchor);
   lua_remove(L, -2);
 }
 
+/* A list with free slots (luaL_ref) instead of a map by address: 40 bytes less per task. */
 void qnl_task_anchor(lua_State *L, qnl_task_t *t, int idx)
 {
   idx = lua_absindex(L, idx);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_tasks);
   lua_pushvalue(L, idx);
-  lua_rawsetp(L, -2, t);
+  t->anchor = luaL_ref(L, -2);
+  lua_pop(L, 1);
+}
+
+void qnl_task_unanchor(lua_State *L, qnl_task_t *t)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_tasks);
+  luaL_unref(L, -1, t->anchor);
+  t->anchor = LUA_NOREF;
   lua_pop(L, 1);
 }
 
@@ -301,10 +310,7 @@ static void finish(qnl_task_t *t, qnl_status_t status)
     lua_pop(L, 1);
   }
   qnl_push_task(L, t); /* keeps it alive until the end of this function */
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_tasks);
-  lua_pushnil(L);
-  lua_rawsetp(L, -2, t);
-  lua_pop(L, 1);
+  qnl_task_unanchor(L, t);
   if (t == G->until || G->n_tasks == 0) { /* whoever turns the loop for it must not poll once more */
     qn_loop_stop(G->loop);
   }

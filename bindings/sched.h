@@ -82,8 +82,9 @@ struct qnl_task {
   qnl_nursery_t *nursery; /* where it was born; NULL once that is gone */
   qnl_nursery_t own;      /* implicit nursery of its children */
   int nargs;
+  int anchor;             /* where the registry holds it */
   int site_line;
-  char site[44];
+  char site[36];          /* the end of the file name */
   uint8_t status;
   bool detached, claimed, started, blocking, woken, failed_body, cancelled_body, is_handler;
   bool doomed;            /* it has swallowed its cancellation too often: ended from outside */
@@ -138,7 +139,8 @@ void qnl_task_cancel(lua_State *L, qnl_task_t *t, int reason_idx); /* reason_idx
 void qnl_task_stop(lua_State *L, qnl_task_t *t, int value_idx);
 bool qnl_task_ended(const qnl_task_t *t);
 void qnl_task_anchor(lua_State *L, qnl_task_t *t, int idx);
-void qnl_push_task(lua_State *L, qnl_task_t *t); /* a live one */
+void qnl_task_unanchor(lua_State *L, qnl_task_t *t);
+void qnl_push_task(lua_State *L, qnl_task_t *t); /* an anchored one */
 /* Pushes results (after true) or false and the error; the number pushed. */
 int qnl_push_outcome(lua_State *L, qnl_task_t *t);
 void qnl_claim(qnl_task_t *t); /* somebody has looked at the failure */
