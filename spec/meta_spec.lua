@@ -198,6 +198,7 @@ describe("documented options", function()
     other:close()
     server:close()
     socket:close()
+    stream, other, server, socket = nil, nil, nil, nil
   end)
 
   local calls = {
