@@ -2,7 +2,8 @@
 #   spec/runtime/<floor>/x_test.c  runtime.<floor>.x, links qn_core, sees private headers
 #   spec/bindings/x_test.c         bindings.x, links qn_lua and liblua as well
 #   spec/fuzz/x_fuzz.c             fuzz.x: replays spec/fuzz/corpus/x; a libFuzzer program instead
-#                                  when QN_FUZZ is on
+#                                  when QN_FUZZ is on; links the bindings as well when it is named
+#                                  after one of their files
 set(QN_SPEC "${PROJECT_SOURCE_DIR}/spec")
 file(GLOB QN_RUNTIME_TESTS CONFIGURE_DEPENDS "${QN_SPEC}/runtime/*/*_test.c")
 file(GLOB QN_BINDING_TESTS CONFIGURE_DEPENDS "${QN_SPEC}/bindings/*_test.c")
@@ -52,5 +53,9 @@ foreach(source IN LISTS QN_FUZZ_TARGETS)
   else()
     qn_test_program(fuzz_${file} "${source}" "${QN_SPEC}/fuzz/replay_main.c")
     qn_register(fuzz.${file} fuzz_${file} "${QN_SPEC}/fuzz/corpus/${file}")
+  endif()
+  if(EXISTS "${QN_BINDINGS}/${file}.c") # a target named after a file of bindings/
+    target_include_directories(fuzz_${file} PRIVATE "${QN_BINDINGS}")
+    target_link_libraries(fuzz_${file} PRIVATE qn_lua qn_lua_headers qn_liblua)
   endif()
 endforeach()
