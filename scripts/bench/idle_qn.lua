@@ -8,7 +8,11 @@ print("port " .. server:port())
 io.stdout:flush()
 
 server:serve(function(s)
-  for byte in function() return s:read(1) end do
+  while true do
+    local byte = s:read(1)
+    if not byte then
+      break
+    end
     if byte == "g" then
       collectgarbage()
       collectgarbage()
