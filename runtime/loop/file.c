@@ -18,15 +18,22 @@
 static int64_t run_close(qn_work_t *w)
 {
   qn_file_t *f = QN__CONTAINER(w, qn_file_t, closer);
-  close(f->fd); /* not repeated when interrupted: on Linux the descriptor is gone all the same */
-  return 0;
+  /* Not repeated when interrupted: on Linux the descriptor is gone all the same. */
+  f->close_rc = close(f->fd) < 0 && errno != EINTR ? -errno : 0;
+  return f->close_rc;
 }
 
 static void free_closed(qn_work_t *w)
 {
   qn_file_t *f = QN__CONTAINER(w, qn_file_t, closer);
+  void (*on_close)(void *arg, int result) = f->on_close;
+  void *arg = f->on_close_arg;
+  int rc = f->close_rc;
   qn__object_gone(f->loop, "file");
   qn_free(f);
+  if (on_close != NULL) {
+    on_close(arg, rc);
+  }
 }
 
 static qn_file_t *file_new(qn_loop_t *loop)
@@ -51,6 +58,12 @@ static void close_if_unused(qn_file_t *f)
   if (f->closing && f->users == 0) {
     qn__work_detach(f->loop, &f->closer, f->closer_job);
   }
+}
+
+void qn_file_on_close(qn_file_t *f, void (*fn)(void *arg, int result), void *arg)
+{
+  f->on_close = fn;
+  f->on_close_arg = arg;
 }
 
 void qn_file_close(qn_file_t *f)
@@ -258,6 +271,20 @@ int qn_file_write(qn_file_t *f, qn_op_t *op, const qn_slice_t *v, int n, int64_t
     }
   }
   c->offset = offset;
+  return start(c, op);
+}
+
+int qn_file_write_some(qn_file_t *f, qn_op_t *op, qn_slice_t bytes)
+{
+  qn__file_call_t *c;
+  if (bytes.size == 0 || bytes.size > INT32_MAX) {
+    return QN_E_INVALID;
+  }
+  int rc = call_on_file(f, bytes.size, qn__call_write_some, &c);
+  if (rc < 0) {
+    return rc;
+  }
+  memcpy(c->bytes, bytes.data, bytes.size);
   return start(c, op);
 }
 

@@ -10,8 +10,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static qn__file_call_t *call_of(qn_work_t *w) { return QN__CONTAINER(w, qn__file_call_t, work); }
@@ -58,13 +62,32 @@ int64_t qn__call_read(qn_work_t *w)
   }
 }
 
+/* write(2) without the signal that a pipe without a reader brings: EPIPE says enough. */
+static ssize_t write_quietly(int fd, const uint8_t *bytes, size_t size)
+{
+  sigset_t sigpipe, pending, before;
+  struct timespec no_time = {0};
+  sigemptyset(&sigpipe);
+  sigaddset(&sigpipe, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &sigpipe, &before);
+  ssize_t n = write(fd, bytes, size);
+  int err = n < 0 ? errno : 0;
+  if (err == EPIPE && !sigismember(&pending, SIGPIPE)) {
+    sigtimedwait(&sigpipe, NULL, &no_time);
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = err;
+  return n;
+}
+
 int64_t qn__call_write(qn_work_t *w)
 {
   qn__file_call_t *c = call_of(w);
   size_t sent = 0;
   while (sent < c->size) {
     ssize_t n = c->offset < 0
-                    ? write(c->fd, c->bytes + sent, c->size - sent)
+                    ? write_quietly(c->fd, c->bytes + sent, c->size - sent)
                     : pwrite(c->fd, c->bytes + sent, c->size - sent, (off_t)(c->offset + sent));
     if (n > 0) {
       sent += (size_t)n;
@@ -74,6 +97,24 @@ int64_t qn__call_write(qn_work_t *w)
       return -errno;
     }
   }
+  return (int64_t)sent;
+}
+
+/* What a descriptor that is ready takes without waiting. */
+int64_t qn__call_write_some(qn_work_t *w)
+{
+  qn__file_call_t *c = call_of(w);
+  struct pollfd p = {.fd = c->fd, .events = POLLOUT};
+  size_t sent = 0;
+  do {
+    /* A pipe that is ready has room for this much. */
+    size_t size = c->size - sent < PIPE_BUF ? c->size - sent : PIPE_BUF;
+    ssize_t n = write_quietly(c->fd, c->bytes + sent, size);
+    if (n < 0 && errno != EINTR && errno != EAGAIN) {
+      return sent > 0 ? (int64_t)sent : -errno;
+    }
+    sent += n > 0 ? (size_t)n : 0;
+  } while (sent < c->size && poll(&p, 1, 0) == 1 && (p.revents & POLLOUT) != 0);
   return (int64_t)sent;
 }
 

@@ -16,6 +16,9 @@ struct qn_file {
   int fd;
   int users; /* calls that hold the descriptor */
   bool closing;
+  int close_rc; /* set by the pool thread that closes */
+  void (*on_close)(void *arg, int result);
+  void *on_close_arg;
 };
 
 typedef struct qn__file_call {
@@ -37,6 +40,7 @@ typedef struct qn__file_call {
 int64_t qn__call_open(qn_work_t *w);
 int64_t qn__call_read(qn_work_t *w);
 int64_t qn__call_write(qn_work_t *w);
+int64_t qn__call_write_some(qn_work_t *w);
 int64_t qn__call_sync(qn_work_t *w);
 int64_t qn__call_truncate(qn_work_t *w);
 int64_t qn__call_fstat(qn_work_t *w);

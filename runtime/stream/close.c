@@ -180,6 +180,10 @@ void qn__check_over(qn_stream_t *s)
 {
   bool read_over = s->ended || s->read_error != 0;
   bool failed = s->write_error != 0 && !s->torn;
+  if (s->top != NULL && (s->top->ops->flags & QN_FILTER_APART) != 0) {
+    read_over = s->no_reading; /* an end or an error there may be left behind */
+    failed = false;
+  }
   if (!s->closed && s->top != NULL && read_over && (s->fin == QN__FIN_DONE || failed)) {
     qn__teardown(s, failed);
   }

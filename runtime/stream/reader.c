@@ -86,6 +86,11 @@ static void note_fill(qn_stream_t *s, int64_t n)
     qn__note_arrival(s);
     qn__note_read_end(s);
     qn__check_over(s);
+  } else if (n != QN_AGAIN && (s->top->ops->flags & QN_FILTER_APART) != 0) {
+    s->read_error = (int)n;
+    qn__stream_set_error(s, (int)n);
+    qn__note_read_end(s);
+    qn__check_over(s);
   } else if (n != QN_AGAIN) {
     qn__connection_failed(s, (int)n);
   }

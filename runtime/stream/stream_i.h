@@ -34,7 +34,13 @@ void qn__stream_drop_filters(qn_stream_t *s);
 void qn__stream_set_dial(qn_stream_t *s, void *dial, void (*stop)(void *dial));
 void *qn__stream_dial(const qn_stream_t *s);
 /* Private slots that other files of this floor hang on a stream; freed with it by `free_fn`. */
-typedef enum qn__slot { QN__SLOT_OPTIONS, QN__SLOT_BIND, QN__SLOT_DIAL, QN__SLOT_COUNT } qn__slot_t;
+typedef enum qn__slot {
+  QN__SLOT_OPTIONS,
+  QN__SLOT_BIND,
+  QN__SLOT_DIAL,
+  QN__SLOT_FILE,
+  QN__SLOT_COUNT
+} qn__slot_t;
 int qn__stream_set_slot(qn_stream_t *s, qn__slot_t slot, void *p, void (*free_fn)(void *p));
 void *qn__stream_slot(const qn_stream_t *s, qn__slot_t slot);
 

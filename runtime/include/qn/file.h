@@ -32,6 +32,9 @@ QN_API int qn_file_read(qn_file_t *f, qn_op_t *op, size_t size, int64_t offset);
 QN_API const uint8_t *qn_file_bytes(qn_op_t *op);
 /* Writes all of it (copied before the call returns); op->result = bytes. */
 QN_API int qn_file_write(qn_file_t *f, qn_op_t *op, const qn_slice_t *v, int n, int64_t offset);
+/* Writes as much as a descriptor that is ready (a pipe, a terminal) takes without waiting, perhaps
+ * nothing; op->result = bytes. */
+QN_API int qn_file_write_some(qn_file_t *f, qn_op_t *op, qn_slice_t bytes);
 QN_API int qn_file_sync(qn_file_t *f, qn_op_t *op);
 QN_API int qn_file_truncate(qn_file_t *f, qn_op_t *op, uint64_t size);
 QN_API int qn_file_fstat(qn_file_t *f, qn_op_t *op);
@@ -44,5 +47,22 @@ QN_API int qn_file_fd(const qn_file_t *f);
 /* Closes the descriptor (in the pool, waiting for running calls) and frees the object. Idempotent
  * through NULL. */
 QN_API void qn_file_close(qn_file_t *f);
+/* What to call when the descriptor is gone, with 0 or the error of close(2), after which the object
+ * is no more. May come beneath a libuv callback: it may queue and settle, nothing else. */
+QN_API void qn_file_on_close(qn_file_t *f, void (*fn)(void *arg, int result), void *arg);
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+/* QN_AGAIN or an error; the op's result is 0 or an error. End each with qn_file_end_names. */
+QN_API int qn_file_remove(qn_loop_t *loop, qn_op_t *op, const char *path); /* or empty directory */
+QN_API int qn_file_rename(qn_loop_t *loop, qn_op_t *op, const char *from, const char *to);
+QN_API int qn_file_mkdir(qn_loop_t *loop, qn_op_t *op, const char *path, uint32_t mode);
+QN_API int qn_file_chmod(qn_loop_t *loop, qn_op_t *op, const char *path, uint32_t mode);
+/* Every name in a directory but "." and "..". The result is the bytes that they need: more than
+ * `room` means that some are missing, ask again. */
+QN_API int qn_file_list(qn_loop_t *loop, qn_op_t *op, const char *path, size_t room);
+/* In `done`: the names that fitted, behind each other, each ended by a zero byte. */
+QN_API qn_slice_t qn_file_names(qn_op_t *op);
+QN_API void qn_file_end_names(qn_op_t *op);
 
 #endif

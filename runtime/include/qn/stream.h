@@ -197,6 +197,37 @@ QN_API int qn_send_file(qn_stream_t *s, int fd, uint64_t offset, uint64_t count,
 QN_API uint64_t qn_send_file_sent(const qn_op_t *op);
 QN_API void qn_send_file_end(qn_op_t *op);
 
+/* --- files ----------------------------------------------------------------------------------- */
+
+/* A stream over an open file (qn/file.h), of which it becomes the owner (also on failure: it is
+ * closed). `offset` >= 0: the file has a position, which begins there and is shared by reading and
+ * writing as in C stdio; a write drops what was read ahead. -1, or a descriptor that cannot seek:
+ * bytes go to and come from the descriptor's own position, and the two directions know nothing of
+ * each other. Files opened to append write at the end. Directions that are not there fail with
+ * -EBADF; a failure is one direction's only. A directory gives -EISDIR. Unlike others, such a stream
+ * stays open when both directions are over, unless it is only written. */
+struct qn_file;
+QN_API int qn_stream_file(qn_loop_t *loop, struct qn_file *file, bool readable, bool writable,
+                          int64_t offset, qn_stream_t **out);
+/* Why bytes that were accepted did not get into the file, or the error of closing it; 0 = none.
+ * Known for certain after qn_stream_closed. */
+QN_API int qn_stream_file_error(const qn_stream_t *s);
+
+/* The calls below wait for the queue of the writing side first, then for the thread pool. QN_AGAIN:
+ * `op` settles, and its `done` (or who forgets it) calls qn_stream_file_end. QN_E_UNSUPPORTED: the
+ * stream is no file; QN_E_CLOSED, or what had failed before. */
+typedef enum qn_whence { QN_SEEK_SET, QN_SEEK_CUR, QN_SEEK_END } qn_whence_t;
+/* The new position (>= 0, also as the op's result). QN_SEEK_CUR with 0 moves nothing; else what was
+ * read ahead is dropped, and the end of the file and a failed read are forgotten. -ESPIPE: there is
+ * no position. QN_E_BUSY while a reader waits. */
+QN_API int64_t qn_stream_seek(qn_stream_t *s, qn_op_t *op, qn_whence_t whence, int64_t offset);
+QN_API int qn_stream_truncate(qn_stream_t *s, qn_op_t *op, uint64_t size);
+QN_API int qn_stream_sync(qn_stream_t *s, qn_op_t *op); /* fsync(2) */
+QN_API int qn_stream_stat(qn_stream_t *s, qn_op_t *op);
+struct qn_file_stat;
+QN_API const struct qn_file_stat *qn_stream_stat_result(const qn_op_t *op); /* in `done` */
+QN_API void qn_stream_file_end(qn_op_t *op);
+
 /* --- facts ----------------------------------------------------------------------------------- */
 
 QN_API qn_state_t qn_stream_state(const qn_stream_t *s);

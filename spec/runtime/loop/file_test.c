@@ -483,3 +483,69 @@ TEST(every_allocation_may_fail)
   }
   remove_dir();
 }
+
+/* --- pipes and the end ------------------------------------------------------------------------ */
+
+TEST(a_pipe_without_a_reader_gives_an_error_and_no_signal)
+{
+  rig_t rig;
+  int fds[2];
+  qn_file_t *f;
+  rig_open(&rig);
+  REQUIRE_INT(pipe(fds), 0);
+  REQUIRE_INT(qn_file_adopt(rig.loop, fds[1], &f), 0);
+  close(fds[0]);
+  CHECK_INT(write_text(&rig, f, "x", -1), -EPIPE);
+  CHECK_INT(await(&rig, qn_file_write_some(f, fresh(&rig), (qn_slice_t){(uint8_t *)"x", 1})),
+            -EPIPE);
+  CHECK_INT(qn_file_write_some(f, fresh(&rig), (qn_slice_t){NULL, 0}), QN_E_INVALID);
+  qn_file_close(f);
+  rig_close(&rig);
+}
+
+TEST(write_some_stops_where_it_would_wait)
+{
+  static uint8_t much[1 << 20];
+  rig_t rig;
+  int fds[2];
+  qn_file_t *f;
+  rig_open(&rig);
+  REQUIRE_INT(pipe(fds), 0);
+  REQUIRE_INT(qn_file_adopt(rig.loop, fds[1], &f), 0);
+  int64_t n = await(&rig, qn_file_write_some(f, fresh(&rig), (qn_slice_t){much, sizeof much}));
+  CHECK(n >= 4096 && n < (int64_t)sizeof much);
+  CHECK_INT(fcntl(fds[0], F_SETFL, O_NONBLOCK), 0);
+  int64_t got = 0;
+  for (ssize_t m; (m = read(fds[0], much, sizeof much)) > 0;) {
+    got += m;
+  }
+  CHECK_INT(got, n);
+  close(fds[0]);
+  qn_file_close(f);
+  rig_close(&rig);
+}
+
+static void note_close(void *arg, int result) { *(int *)arg = result; }
+
+TEST(who_wants_to_know_learns_that_it_is_closed)
+{
+  rig_t rig;
+  int result = 1, fds[2];
+  qn_file_t *f;
+  rig_open(&rig);
+  REQUIRE_INT(pipe(fds), 0);
+  REQUIRE_INT(qn_file_adopt(rig.loop, fds[0], &f), 0);
+  qn_file_on_close(f, note_close, &result);
+  qn_file_close(f);
+  CHECK_INT(result, 1);
+  TURN_UNTIL(rig.loop, result != 1);
+  CHECK_INT(result, 0);
+  CHECK_INT(fcntl(fds[0], F_GETFD), -1);
+  REQUIRE_INT(qn_file_adopt(rig.loop, fds[1], &f), 0);
+  close(fds[1]); /* behind its back */
+  qn_file_on_close(f, note_close, &result);
+  qn_file_close(f);
+  TURN_UNTIL(rig.loop, result != 0);
+  CHECK_INT(result, -EBADF);
+  rig_close(&rig);
+}
