@@ -247,7 +247,7 @@ static int core_nursery(lua_State *L)
   lua_Integer limit = luaL_optinteger(L, 1, 0);
   int policy = luaL_checkoption(L, 2, "cancel", policies);
   qnl_co_t *co = G->running;
-  if (co == NULL && L == G->L) {
+  if (co == NULL) {
     return qnl_throw(L, QN_KIND_INVALID, "NO_TASK", "a group can only be opened inside a task (see qn.run)");
   }
   qnl_check_yieldable(L, G, "group"); /* its end waits */

@@ -42,7 +42,7 @@ const char *qnl_nearest(const char *key, const char *const *names, int n)
 {
   const char *best = NULL;
   int best_distance = (int)strlen(key) / 3 + 2;
-  for (int i = 0; i < n; i++) {
+  for (int i = 0; i < n && names[i] != NULL; i++) {
     int d = distance(key, names[i]);
     if (d < best_distance) {
       best_distance = d;
@@ -66,10 +66,10 @@ static int unknown_key(lua_State *L, const char *where, const char *key, const q
   return luaL_error(L, "%s: unknown option '%s'", where, key);
 }
 
-static int bad_option(lua_State *L, const char *where, const char *key, const char *expected)
+static _Noreturn void bad_option(lua_State *L, const char *where, const char *key, const char *expected)
 {
-  return luaL_error(L, "%s: option '%s' must be %s (got %s)", where, key, expected,
-                    luaL_typename(L, -1));
+  luaL_error(L, "%s: option '%s' must be %s (got %s)", where, key, expected, luaL_typename(L, -1));
+  __builtin_unreachable();
 }
 
 static uint64_t to_ms(lua_State *L, lua_Number seconds, const char *what)
