@@ -105,7 +105,9 @@ static void finish(qn_pump_t *p)
     return;
   }
   p->finishing = true;
-  p->dst->fin = QN__FIN_WANTED;
+  if (p->dst->fin == QN__FIN_NONE) { /* the stream itself may have ended it since we asked */
+    p->dst->fin = QN__FIN_WANTED;
+  }
   rc = qn__finish_step(p->dst); /* a failure has called hold_failed */
   if (rc == 0) {
     settle(p, 0, 0);

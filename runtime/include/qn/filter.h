@@ -65,8 +65,8 @@ typedef struct qn_filter_ops {
 
 enum {
   QN_FILTER_HANDSHAKE = 1, /* is taken out of the stack once it is up; surplus stays in below->rd */
-  QN_FILTER_INTO = 2,  /* bottom filters: fill receives into rd.base whenever the stream has put a
-                          foreign block there (rd.lent, empty, rd.cap bytes of room) */
+  QN_FILTER_INTO = 2,   /* bottom filters: fill receives into rd.base whenever the stream has put a
+                           foreign block there (rd.lent, empty, rd.cap bytes of room) */
   QN_FILTER_MEMORY = 4, /* bottom filters: there is no wire below, so no wire trace */
   QN_FILTER_APART = 8   /* bottom filters: a failed fill ends the reading side only */
 };

@@ -204,8 +204,8 @@ QN_API void qn_send_file_end(qn_op_t *op);
  * writing as in C stdio; a write drops what was read ahead. -1, or a descriptor that cannot seek:
  * bytes go to and come from the descriptor's own position, and the two directions know nothing of
  * each other. Files opened to append write at the end. Directions that are not there fail with
- * -EBADF; a failure is one direction's only. A directory gives -EISDIR. Unlike others, such a stream
- * stays open when both directions are over, unless it is only written. */
+ * -EBADF; a failure is one direction's only. A directory gives -EISDIR. Unlike others, such a
+ * stream stays open when both directions are over, unless it is only written. */
 struct qn_file;
 QN_API int qn_stream_file(qn_loop_t *loop, struct qn_file *file, bool readable, bool writable,
                           int64_t offset, qn_stream_t **out);

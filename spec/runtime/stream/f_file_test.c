@@ -651,7 +651,8 @@ TEST(a_pump_moves_a_file)
   files_open(&x, pattern, sizeof pattern);
   over(&x, O_RDONLY);
   char to[] = "/tmp/qn-f-file-XXXXXX";
-  int fd = mkstemp(to);
+  close(mkstemp(to));
+  int fd = open(to, O_WRONLY); /* the end of writing is the end of the stream */
   qn_stream_t *src = x.s;
   REQUIRE_INT(stream_over(&x, fd, 0), 0);
   note_init(&note, x.loop);
