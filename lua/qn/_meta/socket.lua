@@ -22,7 +22,7 @@ local Socket = {}
 ---
 ---Errors: `dns` (name not found), `refused`, `unreachable`, `timeout` (phase "dns" or "connect"),
 ---`denied`, `exists`, `closed` (closed meanwhile).
----Qt rows: ABS-01, ABS-02, ABS-15, ABS-30, ABS-31, ABS-32, ABS-34, Q5-04, BAD-04.
+---Qt rows: ABS-01, ABS-02, ABS-15, ABS-30, ABS-31, ABS-32, ABS-34, Q5-04.
 ---@async
 ---@param host string name or address literal (`fe80::1%eth0` too)
 ---@param port integer
