@@ -13,14 +13,16 @@
 qn_op_t *qnl_op(qnl_task_t *t) { return &t->op; }
 qnl_wait_t *qnl_waiting(qnl_task_t *t) { return &t->wait; }
 
+/* The loop's clock is cut to whole milliseconds: one more makes sure that no time limit comes early. */
+uint64_t qnl_from_now(qnl_state_t *G, uint64_t ms)
+{
+  uint64_t now = ms == QNL_NEVER ? 0 : qn_loop_fresh(G->loop);
+  return ms >= QNL_NEVER - now - 1 ? QNL_NEVER : now + ms + (ms != 0);
+}
+
 void qnl_wait_for(qnl_task_t *t, uint64_t ms)
 {
-  if (ms != QNL_NEVER) {
-    uint64_t now = qn_loop_fresh(t->G->loop);
-    t->wait.at = ms >= QNL_NEVER - now ? QNL_NEVER : now + ms;
-  } else {
-    t->wait.at = QNL_NEVER;
-  }
+  t->wait.at = qnl_from_now(t->G, ms);
 }
 
 /* --- where waiting is impossible ------------------------------------------------------------- */

@@ -151,6 +151,7 @@ void qnl_push_trace(lua_State *L, qnl_state_t *G, int idx);
 void qnl_close_thread(lua_State *co, lua_State *from);
 
 /* await.c */
+uint64_t qnl_from_now(qnl_state_t *G, uint64_t ms); /* QNL_NEVER stays */
 /* Recomputes the deadline and cancellation of a waiting task after something around it has changed. */
 void qnl_reconsider(qnl_task_t *t);
 void qnl_resume(qnl_task_t *t); /* the one place that calls lua_resume on a task */

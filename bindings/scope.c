@@ -173,7 +173,7 @@ static int core_deadline(lua_State *L)
   qnl_state_t *G = qnl_G(L);
   uint64_t ms = qnl_seconds_required(L, 1);
   qnl_scope_t *s = new_scope(L, G);
-  s->at = ms == QNL_NEVER ? QNL_NEVER : add_ms(qn_loop_fresh(G->loop), ms);
+  s->at = qnl_from_now(G, ms);
   enter(s, QNL_SCOPE_DEADLINE);
   return 1;
 }
