@@ -5,7 +5,10 @@
  */
 #include "b_listen.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 qnl_listener_t *qnl_check_listener(lua_State *L, int idx) { return qnl_check(L, idx, &qnl_class_listener); }
 
@@ -107,6 +110,32 @@ static int core_unix_listen(lua_State *L)
   luaL_argcheck(L, rc != QN_E_INVALID, 1, "invalid socket name");
   luaL_argcheck(L, rc != QN_E_LIMIT, 1, "socket name too long");
   return open_listener(L, &a, &o, -1);
+}
+
+/* core.unix_remove(path) -> true | nil, err: a socket file that a dead server has left; nothing else is
+ * ever removed. That there is none is no error. */
+static int core_unix_remove(lua_State *L)
+{
+  size_t size;
+  const char *path = luaL_checklstring(L, 1, &size);
+  luaL_argcheck(L, size > 0, 1, "the name of a socket expected");
+  struct stat st;
+  int rc = 0;
+  if (path[0] != '@' && path[0] != 0) { /* abstract names leave nothing behind */
+    luaL_argcheck(L, strlen(path) == size, 1, "a path must not hold zeros");
+    if (lstat(path, &st) < 0) {
+      rc = -errno;
+    } else if (!S_ISSOCK(st.st_mode)) {
+      rc = -ENOTSOCK;
+    } else {
+      rc = unlink(path) < 0 ? -errno : 0;
+    }
+  }
+  if (rc < 0 && rc != -ENOENT) {
+    return qnl_fail_info(L, &(qnl_errinfo_t){.code = rc, .op = "remove", .peer = path});
+  }
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* --- accept ---------------------------------------------------------------------------------- */
@@ -308,7 +337,8 @@ qnl_class_t qnl_class_listener = {.name = "qn.Server",
 void qnl_open_listen(lua_State *L, qnl_state_t *G)
 {
   static const qnl_method_t functions[] = {
-      {"tcp_listen", core_tcp_listen, 0}, {"unix_listen", core_unix_listen, 0}, {NULL, NULL, 0}};
+      {"tcp_listen", core_tcp_listen, 0}, {"unix_listen", core_unix_listen, 0},
+      {"unix_remove", core_unix_remove, 0}, {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_listener);
   qnl_setfuncs(L, G, functions);
 }

@@ -29,27 +29,15 @@ function M.listen(path, opts)
 end
 M.listen = core.unix_listen
 
-local ENOENT <const>, EACCES <const>, EPERM <const> = 2, 13, 1
-
----Removes a socket file that a dead server has left (QLocalServer::removeServer). It is no error when
----there is none; abstract names leave nothing behind.
+---Removes a socket file that a dead server has left (QLocalServer::removeServer); never anything else.
+---It is no error when there is none; abstract names leave nothing behind.
 ---@param path string
 ---@return boolean? ok
 ---@return qn.Error? err
 function M.remove(path)
-  if type(path) ~= "string" or path == "" then
-    error("bad argument #1 to 'remove' (the name of a socket expected)", 2)
-  end
-  if path:find("^[@\0]") then
-    return true
-  end
-  local ok, message, number = os.remove(path)
-  if ok or number == ENOENT then
-    return true
-  end
-  local kind = (number == EACCES or number == EPERM) and "denied" or "io"
-  return nil, core.error(kind, message, { op = "remove", peer = path })
+  return core.unix_remove(path)
 end
+M.remove = core.unix_remove
 
 ---Takes over a connected socket by its descriptor.
 ---@param fd integer
