@@ -72,20 +72,30 @@ local function call_handlers(object, state, item)
   end
 end
 
--- However a pump ends (a handler may cancel it), the next event starts another one.
+local start_pump
+
+-- However a pump ends (a handler may have cancelled it), another one does what it has left.
 local pump_end = { __close = function(end_of)
   end_of.state.pumping = false
+  if end_of.state.head <= end_of.state.tail then
+    start_pump(end_of.object, end_of.state)
+  end
 end }
 
 -- One task per object drains its queue, so handlers of one object never overlap.
 local function pump(object, state)
-  local _ <close> = setmetatable({ state = state }, pump_end)
+  local _ <close> = setmetatable({ object = object, state = state }, pump_end)
   while state.head <= state.tail do
     local item = state.queue[state.head]
     state.queue[state.head] = nil
     state.head = state.head + 1
     call_handlers(object, state, item)
   end
+end
+
+function start_pump(object, state)
+  state.pumping = true
+  core.detach(pump, object, state):name("events of " .. tostring(object))
 end
 
 -- Events that a slow handler may see as one: else a peer could make the queue as long as it likes.
@@ -124,8 +134,7 @@ local function dispatch(object, name, value)
   if list and #list > 0 then
     enqueue(state, name, value)
     if not state.pumping then
-      state.pumping = true
-      core.detach(pump, object, state):name("events of " .. tostring(object))
+      start_pump(object, state)
     end
   end
   local waiters = state.waiters[name]
