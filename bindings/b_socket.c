@@ -289,10 +289,10 @@ static int core_adopt(lua_State *L)
   qnl_state_t *G = qnl_G(L);
   lua_Integer fd = luaL_checkinteger(L, 1);
   luaL_argcheck(L, fd >= 0 && fd < 1 << 30, 1, "a descriptor must not be negative");
-  int type;
-  socklen_t size = sizeof type;
-  if (getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0) {
-    return qnl_fail(L, -errno, "adopt"); /* a mistake: what is no socket stays open */
+  struct sockaddr_storage peer;
+  socklen_t size = sizeof peer;
+  if (getpeername((int)fd, (struct sockaddr *)&peer, &size) < 0) {
+    return qnl_fail(L, -errno, "adopt"); /* a mistake: what is no connected socket stays open */
   }
   qnl_stream_t *u = qnl_push_stream(L, G, &qnl_class_socket);
   u->box.obj = NULL;
