@@ -321,7 +321,7 @@ describe("QAbstractSocket", function()
     socket:off()
   end)
 
-  it("ABS-34 literals of both families", function()
+  it("ABS-34 Q5-04 literals of both families", function()
     local server = qn.tcp.listen("::1", 0)
     if server then
       local socket <close> = assert(qn.tcp.connect("::1", server:port()))

@@ -1,0 +1,221 @@
+-- docs/qt-coverage.md against the code: every row of the groups has its line, every name exists on the
+-- live objects, every spec exists, asserts something and, in spec/qt, names the row.
+
+local qn = require "qn"
+local core = require "qn.core"
+
+local PATH <const> = "docs/qt-coverage.md"
+
+local function read_file(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read("a")
+end
+
+-- The cells of each table line.
+local function table_lines()
+  local lines = {}
+  for line in io.lines(PATH) do
+    if line:find("^|") and not line:find("^| %-%-%-") then
+      local cells = {}
+      for cell in line:gmatch("| ([^|]*) %f[|]") do
+        cells[#cells + 1] = cell
+      end
+      lines[#lines + 1] = cells
+    end
+  end
+  return lines
+end
+
+local rows, order = {}, {}
+for _, cells in ipairs(table_lines()) do
+  if cells[1]:find("^%u%w*%-%d+$") then
+    rows[cells[1]] = { id = cells[1], qt = cells[2], api = cells[3], specs = cells[4] }
+    order[#order + 1] = cells[1]
+  end
+end
+
+local GROUPS <const> = { QIO = { 1, 19 }, ABS = { 1, 48 }, TCP = { 1, 1 }, SRV = { 1, 11 },
+  LOC = { 1, 6 }, DS = { 1, 8 }, TS = { 1, 5 } }
+-- Numbers that Qt's list does not have, and rows that come with proxies.
+local UNUSED <const> = { ["ABS-27"] = true, ["ABS-28"] = true, ["ABS-29"] = true }
+local LATER <const> = { ["ABS-19"] = true, ["ABS-26"] = true, ["ABS-33"] = true, ["ABS-35"] = true,
+  ["ABS-36"] = true, ["ABS-37"] = true, ["ABS-43"] = true, ["SRV-11"] = true }
+local BUILT <const> = { "Q5-05", "Q5-07", "Q5-10", "Q5-11", "Q5-19", "Q5-20", "Q5-21", "Q5-22",
+  "BAD-03", "BAD-11", "BAD-15", "WEAK-13", "WEAK-22", "WEAK-27" }
+
+assert(qn.tcp.listen) -- loads the Lua half of servers
+
+-- The live method table of a class.
+local function methods_of(class)
+  if class == "DataStream" then
+    return getmetatable(qn.data_stream("")).__index
+  elseif class == "TextStream" then
+    return getmetatable(qn.text_stream("")).__index
+  end
+  return core.methods(class)
+end
+
+local checks = {}
+
+function checks.name(token)
+  local class, method = token:match("^(%u%w*):([%w_]+)$")
+  if class then
+    return type(methods_of(class)[method]) == "function"
+  end
+  local value = token:find("^qn%.") and qn
+  for part in token:match("^qn%.(.*)$"):gmatch("[%w_]+") do
+    value = value[part]
+  end
+  return value ~= nil
+end
+
+function checks.on(name)
+  local stream, other = qn.pair()
+  local server = assert(qn.tcp.listen("127.0.0.1", 0))
+  local known = pcall(core.check_event, stream, name) or pcall(core.check_event, server, name)
+  stream:close()
+  other:close()
+  server:close()
+  return known
+end
+
+function checks.option(name)
+  local socket = qn.tcp.socket()
+  local known = pcall(socket.option, socket, name)
+  socket:close()
+  return known
+end
+
+local error_tables = read_file("runtime/base/error_table.h") .. read_file("runtime/include/qn/base.h")
+
+checks["err.kind"] = function(kind) return (pcall(qn.error, kind, "x")) end
+
+-- The kind that an error code has, from the tables of the core.
+local function kind_of(code)
+  local kind = error_tables:match("X%(" .. code .. ", (%u+),")
+    or error_tables:match('X%(%-?%d+, "' .. code .. '", (%u+),')
+    or error_tables:match('X%([%w_]+, %-?%d+, "' .. code .. '", QN_KIND_([%u_]+),')
+  return kind and kind:lower()
+end
+
+checks["err.code"] = function(code) return kind_of(code) ~= nil end
+
+checks.state = function(state)
+  return read_file("runtime/stream/events.c"):find('"' .. state .. '"', 1, true) ~= nil
+end
+
+-- Everything that a cell names: { kind, value }.
+local function tokens_of(cell)
+  local tokens = {}
+  for token in cell:gmatch("`([^`]+)`") do
+    if token:find("^qn%.[%w_.]+$") or token:find("^%u%w*:[%w_]+$") then
+      tokens[#tokens + 1] = { "name", token }
+    end
+  end
+  for kind, value in cell:gmatch("%f[%w]([%w.]+) \"([%w_]+)\"") do
+    if checks[kind] then
+      tokens[#tokens + 1] = { kind, value }
+    end
+  end
+  return tokens
+end
+
+local function is_asserting(path, text)
+  return path:find("%.lua$") and text:find("assert[.(]") or path:find("%.c$") and text:find("CHECK")
+end
+
+describe("docs/qt-coverage.md", function()
+  it("has a line for each row of its groups", function()
+    local text = read_file(PATH)
+    for group, range in pairs(GROUPS) do
+      for n = range[1], range[2] do
+        local id = ("%s-%02d"):format(group, n)
+        if LATER[id] then
+          assert.truthy(text:find(id, 1, true), id)
+          assert.is_nil(rows[id], id)
+        elseif not UNUSED[id] then
+          assert.is_truthy(rows[id], id .. " has no line")
+        end
+      end
+    end
+    for _, id in ipairs(BUILT) do
+      assert.is_truthy(rows[id], id .. " has no line")
+    end
+  end)
+
+  it("names each row once", function()
+    local seen = {}
+    for _, id in ipairs(order) do
+      assert.is_nil(seen[id], id)
+      seen[id] = true
+    end
+  end)
+
+  for _, id in ipairs(order) do
+    it(id .. " names what exists", function()
+      local row = rows[id]
+      local tokens = tokens_of(row.api)
+      assert.is_true(#tokens > 0, id .. " names nothing")
+      for _, token in ipairs(tokens) do
+        assert.is_truthy(checks[token[1]](token[2]), ("%s: %s %s"):format(id, token[1], token[2]))
+      end
+    end)
+
+    it(id .. " names specs that assert", function()
+      local count = 0
+      for path in rows[id].specs:gmatch("`([^`]+)`") do
+        count = count + 1
+        local text = read_file(path)
+        assert.is_truthy(is_asserting(path, text), path .. " asserts nothing")
+        if path:find("^spec/qt/") then
+          local named = false
+          for title in text:gmatch('it%("([^"]+)"') do
+            named = named or (" " .. title .. " "):find(" " .. id .. " ", 1, true)
+          end
+          assert.is_truthy(named, path .. " has no test named " .. id)
+        end
+      end
+      assert.is_true(count > 0, id .. " names no spec")
+    end)
+  end
+
+  it("gives a reason for each waiver that a row refers to", function()
+    local text = read_file(PATH)
+    for _, id in ipairs(order) do
+      local number = rows[id].api:match("waiver (%d)")
+      if number then
+        local start = text:find("\n" .. number .. ". **" .. id .. ".**", 1, true)
+        assert.is_truthy(start, id .. " refers to waiver " .. number)
+        assert.is_true(#text:match("[^\n]+", start + 1) > 60)
+      end
+    end
+  end)
+
+  it("maps every SocketError and SocketState to codes of their kinds", function()
+    local numbers = {}
+    for _, cells in ipairs(table_lines()) do
+      local number = cells[1]:match("^%u%a+ (%-?%d+)$")
+      if number then
+        numbers[#numbers + 1] = math.tointeger(number)
+        local kind
+        for _, token in ipairs(tokens_of(cells[2])) do
+          assert.is_truthy(checks[token[1]](token[2]), cells[1] .. ": " .. token[2])
+          if token[1] == "err.kind" then
+            kind = token[2]
+          elseif token[1] == "err.code" then
+            assert.equal(kind, kind_of(token[2]), token[2])
+          end
+        end
+      end
+    end
+    table.sort(numbers)
+    local expected = { -1 }
+    for n = 0, 22 do
+      expected[#expected + 1] = n
+      if n <= 6 then
+        expected[#expected + 1] = n -- also a state
+      end
+    end
+    assert.same(expected, numbers)
+  end)
+end)
