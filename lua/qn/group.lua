@@ -7,6 +7,7 @@ local options = require "qn.options"
 ---@class qn
 local M = {}
 
+---Tasks that end together: what the function of `qn.group` gets. Nothing spawned in it outlives it.
 ---@class qn.Group
 local Group = {}
 Group.__index = Group

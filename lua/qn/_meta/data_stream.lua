@@ -1,5 +1,8 @@
 ---@meta
 
+---Reads and writes Qt's binary format, byte for byte as QDataStream, over a stream, a string or memory.
+---Made by `stream:data_stream()` and `qn.data_stream`. After a failed read all reads fail until the status
+---is reset, as in Qt.
 ---@class qn.DataStream
 local Data = {}
 

@@ -9,6 +9,7 @@ local options = require "qn.options"
 local bad_argument = core.bad_argument
 local NULL <const> = core.null
 
+---A QVariant: a value with the name of its Qt type. Made by `data:variant` and `data:read_variant`.
 ---@class qn.Variant
 ---@field type string "invalid" "bool" "int32" "uint32" "int64" "uint64" "double" "float" "char"
 ---  "map" "hash" "list" "string" "string_list" "bytes" "date" "time" "datetime" "url"

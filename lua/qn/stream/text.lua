@@ -18,6 +18,10 @@ local text_format = require "qn.stream.text_format"
 local BUFFER <const> = 16 * 1024
 local STATUSES <const> = { "ok", "read_past_end", "read_corrupt_data", "write_failed" }
 
+---Formats and parses text in any encoding it knows, over a stream, a string or memory (QTextStream).
+---Made by `stream:text_stream()` and `qn.text_stream`. What is written collects until `flush`, `endl`,
+---`close`, a read, or 16 KiB. A read gives a value, a lone nil at the end, or nil and an error; the
+---status keeps the first failure.
 ---@class qn.TextStream
 local Text = {}
 Text.__index = Text
