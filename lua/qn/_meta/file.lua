@@ -2,6 +2,9 @@
 
 ---An open file (QFile): a stream with a position. Made by `qn.file.open`. Reading and writing go on at
 ---the same position, as in stdio. The disk is only touched in the thread pool, so the loop goes on.
+---What was written goes out at the end of the turn; what the system refuses (a full disk) is told by
+---`flush`, by the next call that writes, and by `wait_closed` after `close`. The end of reading stays
+---until `seek` moves. `shutdown("w")` closes a file that is only written.
 ---@class qn.File: qn.Stream
 local File = {}
 
@@ -24,7 +27,11 @@ local File = {}
 ---Moves the position, or tells it (`file:seek()`); what was read ahead is dropped, what was written goes
 ---first. Not inside a read transaction.
 ---
----Errors: kind `io` (ESPIPE for what has no position ...), `busy`, `closed`.
+---Once it has moved, the end of the file and a failed read are forgotten: `f:seek("set", f:seek())` lets
+---reading go on where others have added something.
+---
+---Errors: kind `invalid` (ESPIPE: pipes and terminals have no position; EINVAL: before the start),
+---`limit`, `busy` (a read of another task waits), `closed`, and those of writing what was queued.
 ---Qt rows: QIO-15.
 ---@async
 ---@param whence? "set"|"cur"|"end" default "cur"
@@ -69,7 +76,7 @@ function File:stat() end
 ---@return qn.Error? err
 function File:wait_closed(timeout) end
 
----The path as it was given.
+---The path as it was given; "/dev/stdin" and so on for the standard streams.
 ---@return string
 function File:path() end
 
