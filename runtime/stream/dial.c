@@ -14,6 +14,8 @@
 #include <errno.h>
 
 #define ATTEMPT_MIN_MS 2000u
+#define RETRY_FIRST_MS 5u
+#define RETRY_MOST_MS 100u
 #define NEVER UINT64_MAX
 
 typedef struct dial {
@@ -26,6 +28,8 @@ typedef struct dial {
   qn_addr_t one;   /* when there was nothing to look up */
   qn_addr_t local; /* size 0: none given */
   uint64_t deadline;
+  qn_timer_t retry; /* a Unix server whose backlog is full is asked again */
+  uint64_t retry_ms;
   int error;    /* of the last attempt */
   bool in_call; /* qn_dial has not returned yet: the caller's op may settle, but not complete */
 } dial_t;
@@ -50,6 +54,7 @@ static qn_stream_t *dissolve(dial_t *d)
   qn__stream_set_dial(s, NULL, NULL);
   qn_op_forget(&d->attempt);
   qn_op_forget(&d->lookup);
+  qn_timer_stop(qn_stream_loop(s), &d->retry);
   qn_resolve_end(&d->lookup);
   qn__dial_unbind(s);
   qn_free(d);
@@ -116,6 +121,32 @@ static uint64_t attempt_deadline(const dial_t *d, uint64_t now)
   return now + (share > least ? share : least);
 }
 
+static void walk(dial_t *d);
+
+static void on_retry(qn_timer_t *t)
+{
+  dial_t *d = QN__CONTAINER(t, dial_t, retry);
+  d->i--; /* the same address */
+  walk(d);
+}
+
+/* connect(2) does not wait for room in the backlog of a Unix socket: it says EAGAIN. */
+static void try_later(dial_t *d)
+{
+  qn_loop_t *loop = qn_stream_loop(d->s);
+  d->retry_ms = d->retry_ms == 0 ? RETRY_FIRST_MS : d->retry_ms * 2;
+  if (d->retry_ms > RETRY_MOST_MS) {
+    d->retry_ms = RETRY_MOST_MS;
+  }
+  uint64_t at = qn_loop_fresh(loop) + d->retry_ms;
+  int rc = qn_timer_start(loop, &d->retry, at < d->deadline ? at : d->deadline, on_retry);
+  if (rc < 0) {
+    finish(d, rc);
+    return;
+  }
+  d->in_call = false;
+}
+
 static void walk(dial_t *d)
 {
   const qn_addr_t *local = d->local.size != 0 ? &d->local : NULL;
@@ -144,6 +175,10 @@ static void walk(dial_t *d)
       return;
     }
     qn__stream_drop_filters(d->s);
+    if (rc == -EAGAIN) {
+      try_later(d);
+      return;
+    }
     d->error = rc;
   }
   finish(d, d->error);
@@ -157,6 +192,10 @@ static void on_attempt(qn_op_t *op)
     return;
   }
   qn__stream_drop_filters(d->s);
+  if (op->result == -EAGAIN) {
+    try_later(d);
+    return;
+  }
   d->error = (int)op->result;
   walk(d);
 }
