@@ -115,6 +115,7 @@ local live = {
   ["qn.Buffer"] = function() return qn.buffer() end,
   ["qn.Task"] = function() return qn.current() end,
   ["qn.Signal"] = function() return assert(qn.signal("usr2")) end,
+  ["qn.File"] = function() return assert(qn.file.open("/dev/null")) end,
   ["qn.Error"] = function() return qn.error("io", "x") end,
   ["qn.Deadline"] = function() return qn.deadline(60) end,
   ["qn.Channel"] = function() return qn.channel() end,
@@ -128,7 +129,7 @@ local live = {
 }
 
 local CLOSED_HERE <const> = { ["qn.Stream"] = true, ["qn.Socket"] = true, ["qn.Server"] = true,
-  ["qn.Signal"] = true, ["qn.Deadline"] = true }
+  ["qn.File"] = true, ["qn.Signal"] = true, ["qn.Deadline"] = true }
 
 describe("annotations", function()
   for class, make in pairs(live) do
@@ -144,7 +145,8 @@ describe("annotations", function()
   end
 
   it("of the modules name their functions, all and no other", function()
-    for name, module in pairs { qn = qn, ["qn.tcp"] = qn.tcp, ["qn.unix"] = qn.unix } do
+    local modules = { qn = qn, ["qn.tcp"] = qn.tcp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file }
+    for name, module in pairs(modules) do
       for function_name in pairs(documented[name].functions) do
         assert.is_function(module[function_name], name .. "." .. function_name)
       end
@@ -218,6 +220,7 @@ describe("documented options", function()
     { "qn.ConnectOptions", function(opts) socket:connect("127.0.0.1", 1, opts) end },
     { "qn.SocketOptions", function(opts) qn.tcp.socket(opts) end },
     { "qn.ListenOptions", function(opts) qn.tcp.listen("127.0.0.1", 0, opts) end },
+    { "qn.StatOptions", function(opts) qn.file.stat("/", opts) end },
     { "qn.UnixListenOptions", function(opts) qn.unix.listen("@qn-meta", opts) end },
   }
 
