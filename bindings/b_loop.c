@@ -84,9 +84,10 @@ static int core_exit(lua_State *L)
       qnl_push_cancelled(L, 0);
       return lua_error(L);
     }
-    fflush(NULL);
-    lua_close(G->L);
-    exit(status);
+    if (co == NULL && L == G->L && !qn_loop_in_turn(G->loop) && !G->closing) {
+      qnl_exit_now(G); /* the main thread of a stock interpreter or of a host */
+    }
+    qnl_end_process(G);
   }
   qnl_task_t *t = co->task;
   t->wait = (qnl_wait_t){.op = "exit", .at = QNL_NEVER, .push = NULL};
@@ -104,10 +105,28 @@ static int core_pid(lua_State *L)
   return 1;
 }
 
+#ifdef QN_DEBUG
+/* core.alloc_fail_at(nth) -> whether the failure that was armed before has happened: for tests. The nth
+ * allocation of the runtime from now fails, once; 0 = none. */
+static int core_alloc_fail_at(lua_State *L)
+{
+  lua_Integer n = luaL_checkinteger(L, 1);
+  luaL_argcheck(L, n >= 0, 1, "must not be negative");
+  bool failed = qn_alloc_failed();
+  qn_alloc_fail_at((uint64_t)n);
+  lua_pushboolean(L, failed);
+  return 1;
+}
+#endif
+
 void qnl_open_loop(lua_State *L, qnl_state_t *G)
 {
   static const qnl_method_t functions[] = {{"now", core_now, 0},     {"time", core_time, 0},
                                            {"stats", core_stats, 0}, {"exit", core_exit, 0},
-                                           {"pid", core_pid, 0},     {NULL, NULL, 0}};
+                                           {"pid", core_pid, 0},
+#ifdef QN_DEBUG
+                                           {"alloc_fail_at", core_alloc_fail_at, 0},
+#endif
+                                           {NULL, NULL, 0}};
   qnl_setfuncs(L, G, functions);
 }

@@ -225,7 +225,7 @@ void qn_runtime_interrupt(qn_runtime_t *rt)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
-void qn_runtime_shutdown(qn_runtime_t *rt, double grace)
+bool qn_runtime_shutdown(qn_runtime_t *rt, double grace)
 {
   qnl_state_t *G = rt->G;
   if (!rt->host_loop) {
@@ -239,6 +239,7 @@ void qn_runtime_shutdown(qn_runtime_t *rt, double grace)
     lua_gc(rt->L, LUA_GCCOLLECT);
     G->closing = true;
   }
+  bool fine = !G->had_unhandled;
   qn_timer_stop(rt->loop, &G->collect_timer);
   qn_ready_drop(&G->unhandled_ready);
   qn_ready_drop(&G->collect_ready);
@@ -248,4 +249,5 @@ void qn_runtime_shutdown(qn_runtime_t *rt, double grace)
     qn_free(G);
   }
   qn_free(rt);
+  return fine;
 }

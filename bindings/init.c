@@ -226,6 +226,7 @@ static int open_core(lua_State *L)
   lua_pushliteral(L, QN_VERSION);
   lua_setfield(L, -2, "version");
   G->budget = QNL_BUDGET;
+  qnl_keep_os_exit(L);
   make_blocker(L, G);
   add_searcher(L);
   lua_pushvalue(L, -1);

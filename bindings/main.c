@@ -86,6 +86,9 @@ int main(int argc, char **argv)
   }
   watch_interrupt();
   int status = flush_output(run(argc, argv));
-  qn_runtime_shutdown(runtime, 5);
+  bool told = qn_runtime_exiting(runtime, NULL); /* qn.exit decides, whatever happens behind it */
+  if (!qn_runtime_shutdown(runtime, 5) && !told && status == 0) {
+    status = 1;
+  }
   return flush_output(status);
 }

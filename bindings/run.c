@@ -62,13 +62,35 @@ void qnl_run_until(qnl_state_t *G, qnl_task_t *t)
   G->until = outer;
 }
 
+static const char key_os_exit = 0;
+
+void qnl_keep_os_exit(lua_State *L)
+{
+  lua_getglobal(L, LUA_OSLIBNAME);
+  if (lua_istable(L, -1)) {
+    lua_getfield(L, -1, "exit");
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key_os_exit);
+  }
+  lua_pop(L, 1);
+}
+
+void qnl_end_process(qnl_state_t *G)
+{
+  lua_State *L = G->L;
+  int status = G->exit_status;
+  fflush(NULL);
+  if (lua_checkstack(L, 4) && lua_rawgetp(L, LUA_REGISTRYINDEX, &key_os_exit) == LUA_TFUNCTION) {
+    lua_pushinteger(L, status);
+    lua_pushboolean(L, 1); /* close the state */
+    lua_call(L, 2, 0);
+  }
+  exit(status);
+}
+
 void qnl_exit_now(qnl_state_t *G)
 {
-  int status = G->exit_status;
   qnl_shutdown(G, 5000);
-  fflush(NULL);
-  lua_close(G->L);
-  exit(status);
+  qnl_end_process(G);
 }
 
 /* --- the end --------------------------------------------------------------------------------- */

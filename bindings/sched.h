@@ -214,6 +214,10 @@ void qnl_run_until(qnl_state_t *G, qnl_task_t *t);
 void qnl_shutdown(qnl_state_t *G, uint64_t grace_ms);
 /* qn.exit was called while the main thread waits by itself: the end of the process. */
 _Noreturn void qnl_exit_now(qnl_state_t *G);
+/* Closes the state and exits with G->exit_status, by the interpreter's own os.exit: closing the state of a
+ * stock interpreter unloads this very code. */
+_Noreturn void qnl_end_process(qnl_state_t *G);
+void qnl_keep_os_exit(lua_State *L);
 
 /* init.c */
 qnl_state_t *qnl_state_new(lua_State *L, qn_loop_t *loop, bool own_loop);

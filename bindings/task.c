@@ -403,6 +403,15 @@ static int task_gc(lua_State *L)
     queue_unhandled_now(L, t, 1); /* lives once more, until the report */
     return 0;
   }
+  if (!qnl_task_ended(t) && !t->blocking) { /* a live one is anchored: the whole state is being closed */
+    G->closing = true;
+    qn_op_forget(&t->op);
+    if (t->started && t->status != QNL_TASK_RUNNING && !t->body_gone) {
+      qnl_co_close_inner(L, t, &t->co); /* nobody awaits it: at least its <close> variables run */
+      qnl_close_thread(t->co.L, L);
+      lua_settop(t->co.L, 0);
+    }
+  }
   t->box.obj = NULL;
   qn_op_forget(&t->op);
   qnl_co_forget_scopes(&t->co);

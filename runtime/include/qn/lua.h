@@ -58,8 +58,8 @@ QN_API bool qn_runtime_failed(qn_runtime_t *rt);
 QN_API void qn_runtime_interrupt(qn_runtime_t *rt);
 /* Cancels all tasks, waits at most `grace` seconds for them and for what is still to be sent, closes
  * everything, closes an own state and loop, frees the runtime. A host's state must not be used with qn
- * afterwards. */
-QN_API void qn_runtime_shutdown(qn_runtime_t *rt, double grace);
+ * afterwards. False when a failure has gone to the default report, then or before. */
+QN_API bool qn_runtime_shutdown(qn_runtime_t *rt, double grace);
 
 /* `require "qn.core"` and `require "qn"` for states that the host sets up itself. */
 QN_API int luaopen_qn_core(lua_State *L);

@@ -1,0 +1,37 @@
+-- Runs a piece of Lua as a program of its own: in qnlua, or in the stock interpreter with the module.
+-- Returns what it printed (both outputs together) and its exit status. For what a spec cannot see from
+-- inside: exit statuses, the default report of errors, the main thread of a stock interpreter.
+
+local program = require "spec.support.program"
+
+local M = {}
+
+local LIMIT <const> = 30 -- seconds; only a hang ever takes that long
+
+local function run(command, code)
+  local folder = program.scratch()
+  local path = folder .. "/script.lua"
+  local file = assert(io.open(path, "w"))
+  file:write(code)
+  file:close()
+  local pipe = assert(io.popen(("cd %s && timeout %d %s script.lua 2>&1; echo \"status $?\""):format(folder, LIMIT, command)))
+  local out = pipe:read("a")
+  pipe:close()
+  program.remove(folder)
+  local text, status = out:match("^(.*)status (%d+)\n$")
+  return text, tonumber(status)
+end
+
+function M.qnlua(code)
+  return run(program.qnlua(), code)
+end
+
+---The stock interpreter; `code` gets the module as a local `qn`.
+function M.stock(code)
+  local build = program.qnlua():match("^(.*)/bin/[^/]*$")
+  local preload = os.getenv("QN_PRELOAD") or ""
+  return run(("env LUA_INIT= LUA_CPATH='%s/lib/?.so' LD_PRELOAD='%s' lua5.4"):format(build, preload),
+    "local qn = require 'qn'\n" .. code)
+end
+
+return M
