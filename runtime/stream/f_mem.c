@@ -60,6 +60,8 @@ static int64_t mem_fill(qn_filter_t *f)
     return m->reset ? -ECONNRESET : m->ended ? 0 : QN_AGAIN;
   }
   bool was_queued = excess(m) != 0;
+  /* The limit may have grown since the writer was told to wait. */
+  was_queued = was_queued || (m->peer != NULL && m->peer->filter.stream->blocked);
   if (n == size && qn_buf_size(&f->rd) == 0) {
     qn_buf_free(&f->rd);
     f->rd = m->in; /* no copy */

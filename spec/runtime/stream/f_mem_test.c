@@ -28,6 +28,25 @@ TEST(writes_beyond_the_readers_limit_count_as_queued)
   pair_close(&p);
 }
 
+TEST(a_limit_that_grows_does_not_lose_the_wake_of_the_writer)
+{
+  pair_t p;
+  note_t note;
+  qn_writer_t w;
+  reading_t r;
+  pair_open(&p);
+  qn_stream_set_read_limit(p.b, 1000);
+  note_init(&note, p.loop);
+  CHECK_INT(put(p.a, bytes, 1010), 0);
+  REQUIRE_INT(qn_stream_flush(p.a, &note.op, &w), QN_AGAIN);
+  qn_stream_set_read_limit(p.b, 4000);
+  CHECK_INT(read_now(&r, p.b, exact(20)), 0);
+  settle_all(p.loop);
+  CHECK_INT(note.done, 1);
+  CHECK_INT(note.result, 0);
+  pair_close(&p);
+}
+
 TEST(an_unlimited_reader_that_does_not_read_is_bounded)
 {
   pair_t p;
