@@ -222,6 +222,9 @@ qnl_task_t *qnl_spawn(lua_State *L, qnl_state_t *G, qnl_nursery_t *n, int nargs)
 {
   int base = lua_gettop(L) - nargs; /* the function */
   luaL_checkstack(L, 8, "too many arguments");
+  if (G->closing) { /* it would be freed without a word while the loop still knows it */
+    luaL_error(L, "no task can begin while the Lua state is being closed");
+  }
   qnl_task_t *t = lua_newuserdatauv(L, sizeof *t, 3);
   memset(t, 0, sizeof *t);
   t->box = (qnl_box_t){&qnl_class_task, t};
