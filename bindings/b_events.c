@@ -184,12 +184,27 @@ static int deliver(lua_State *L)
     }
   }
   e->n = 0;
+  if (closed && (e->mask & QN_EVENT_CLOSED) == 0) {
+    dispatch(L, QN_EVENT_CLOSED, 0); /* who waits for another event learns that it will not come */
+  }
   qnl_stream_t *u = qnl_test(L, 1, &qnl_class_stream);
   if (u != NULL && !has_events_to_come(u) && (closed || !was_up)) {
     /* the last event, or a connection that did not come about: CLOSED comes only after DISCONNECTED */
     qnl_unanchor(L, e);
   }
   return 0;
+}
+
+void qnl_listener_over(lua_State *L, const qnl_listener_t *u)
+{
+  if (u->emitter != NULL && u->emitter->mask != 0) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &key_dispatcher);
+    lua_pushvalue(L, -2);
+    lua_pushliteral(L, "closed");
+    if (lua_pcall(L, 2, 0, 0) != LUA_OK) {
+      lua_pop(L, 1);
+    }
+  }
 }
 
 static void run_emit(qn_ready_t *r)
@@ -324,6 +339,19 @@ static int core_observe(lua_State *L)
   return 0;
 }
 
+/* core.is_over(object): it was closed, no event will come any more. */
+static int core_is_over(lua_State *L)
+{
+  qnl_listener_t *listener = qnl_test(L, 1, &qnl_class_listener);
+  if (listener != NULL) {
+    lua_pushboolean(L, qn_listener_is_closed(listener->l));
+  } else {
+    const qn_stream_t *s = qnl_check_stream(L, 1)->s;
+    lua_pushboolean(L, qn_stream_is_closed(s) && qn_stream_state(s) == QN_STATE_UNCONNECTED);
+  }
+  return 1;
+}
+
 static int core_set_dispatcher(lua_State *L)
 {
   luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -335,6 +363,7 @@ static int core_set_dispatcher(lua_State *L)
 void qnl_open_events(lua_State *L, qnl_state_t *G)
 {
   static const qnl_method_t functions[] = {{"observe", core_observe, 0},
+                                           {"is_over", core_is_over, 0},
                                            {"check_event", core_check_event, 0},
                                            {"set_dispatcher", core_set_dispatcher, 0},
                                            {NULL, NULL, 0}};

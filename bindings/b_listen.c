@@ -276,6 +276,8 @@ static int listener_stop(lua_State *L)
 {
   qnl_listener_t *u = qnl_check_listener(L, 1);
   qn_listener_close(u->l);
+  lua_settop(L, 1);
+  qnl_listener_over(L, u);
   qnl_unanchor(L, u->emitter);
   return 0;
 }
@@ -308,6 +310,9 @@ static void listener_class_close(qnl_state_t *G, lua_State *L, void *obj)
   qnl_listener_t *u = obj;
   (void)G;
   qn_listener_close(u->l);
+  lua_pushvalue(L, 1);
+  qnl_listener_over(L, u);
+  lua_pop(L, 1);
   qnl_unanchor(L, u->emitter);
 }
 

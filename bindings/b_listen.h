@@ -13,5 +13,7 @@ typedef struct qnl_listener {
 
 qnl_listener_t *qnl_check_listener(lua_State *L, int idx);
 void qnl_listener_forget_events(qnl_listener_t *u);
+/* The listener on top of the stack was closed: who waits for one of its events learns it. */
+void qnl_listener_over(lua_State *L, const qnl_listener_t *u);
 
 #endif

@@ -49,10 +49,6 @@ local function state_of(object)
   return state
 end
 
-local function rethrow(err)
-  error(err, 0)
-end
-
 local function call_handlers(object, state, item)
   local list = state.handlers[item.name] or {}
   for _, entry in ipairs(table.move(list, 1, #list, 1, {})) do
@@ -66,7 +62,7 @@ local function call_handlers(object, state, item)
           error(err, 0)
         end
         -- reported as the failure of a detached task, so that the events behind it still come
-        core.detach(rethrow, err):name(item.name .. " of " .. tostring(object))
+        core.report(err, item.name .. " of " .. tostring(object))
       end
     end
   end
@@ -146,6 +142,14 @@ local function dispatch(object, name, value)
     end
     observe(object, state)
   end
+  if name == "closed" then -- what else is waited for will not come
+    for other, list_of_others in pairs(state.waiters) do
+      state.waiters[other] = nil
+      for _, w in ipairs(list_of_others) do
+        core.unpark(w.task, w.number, 0)
+      end
+    end
+  end
 end
 core.set_dispatcher(dispatch)
 
@@ -159,7 +163,8 @@ end
 local function add(object, name, f, once, level)
   check_event(object, name, once and "once" or "on", level + 1)
   if type(f) ~= "function" then
-    error(("bad argument #2 to '%s' (function expected, got %s)"):format(once and "once" or "on", type(f)), level + 1)
+    local method = once and "once" or "on"
+    error(("bad argument #2 to '%s' (function expected, got %s)"):format(method, type(f)), level + 1)
   end
   local state = state_of(object)
   local list = state.handlers[name]
@@ -214,20 +219,30 @@ local function off(self, name, f)
   return self
 end
 
+local function closed_error()
+  return core.error("closed", "the handle was closed", { op = "wait", code = "CLOSED" })
+end
+
 ---Waits for the next event of this name; `connected` and `disconnected` are there at once when the
 ---object is in that state already.
 ---@async
 ---@param name string
 ---@param timeout? number|false seconds
 ---@return any value the event's value, or true when it has none; nil and the error when it timed out
----@return qn.Error? err
+---@return qn.Error? err kind `timeout`, or `closed` when the object is closed without that event
 local function wait(self, name, timeout)
   check_event(self, name, "wait", 2)
   local now = reached[name]
   if now and now[self:state()] then
     return true
   end
-  local task, number = core.ticket("event")
+  local task, number = core.ticket("event", timeout)
+  if core.is_over(self) then
+    if name == "closed" then
+      return true
+    end
+    return nil, closed_error()
+  end
   local state = state_of(self)
   local list = state.waiters[name]
   if not list then
@@ -250,8 +265,8 @@ local function wait(self, name, timeout)
   list[#list + 1] = waiter
   observe(self, state)
   local code, err = core.park(timeout)
-  if not code then
-    return nil, err
+  if code ~= 1 then
+    return nil, err or closed_error()
   end
   if waiter.value == nil then
     return true
