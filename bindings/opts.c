@@ -94,6 +94,31 @@ uint64_t qnl_seconds_of(lua_State *L, int idx, const char *what)
   return to_ms(L, lua_tonumber(L, idx), what);
 }
 
+/* A bad time limit that came through Lua files of ours is the fault of who called these, and is told
+ * in their terms. Returns when there are none: the caller raises an argument error then. */
+static void blame_caller(lua_State *L, const char *wrong)
+{
+  lua_Debug ar;
+  int level = 1;
+  while (lua_getstack(L, level, &ar) != 0 && lua_getinfo(L, "S", &ar) != 0 &&
+         strncmp(ar.short_src, "qn/", 3) == 0) {
+    level++;
+  }
+  if (level == 1) {
+    return;
+  }
+  lua_getstack(L, level - 1, &ar);
+  lua_getinfo(L, "n", &ar);
+  luaL_where(L, level);
+  if (ar.name != NULL) {
+    lua_pushfstring(L, "bad time limit for '%s' (%s)", ar.name, wrong);
+  } else {
+    lua_pushfstring(L, "bad time limit (%s)", wrong);
+  }
+  lua_concat(L, 2);
+  lua_error(L);
+}
+
 uint64_t qnl_seconds(lua_State *L, int idx, uint64_t def)
 {
   if (lua_isnoneornil(L, idx)) {
@@ -102,9 +127,16 @@ uint64_t qnl_seconds(lua_State *L, int idx, uint64_t def)
   if (lua_type(L, idx) == LUA_TBOOLEAN && !lua_toboolean(L, idx)) {
     return QNL_NEVER;
   }
+  if (!lua_isnumber(L, idx)) {
+    blame_caller(L, lua_pushfstring(L, "number expected, got %s", luaL_typename(L, idx)));
+  }
   lua_Number seconds = luaL_checknumber(L, idx);
-  luaL_argcheck(L, seconds >= 0, idx, "seconds must not be negative or NaN");
-  luaL_argcheck(L, seconds <= 3.0e9, idx, "too many seconds (false means no limit)");
+  const char *wrong = seconds < 0 || seconds != seconds ? "seconds must not be negative or NaN"
+                      : seconds > 3.0e9 ? "too many seconds (false means no limit)" : NULL;
+  if (wrong != NULL) {
+    blame_caller(L, wrong);
+    luaL_argerror(L, idx, wrong);
+  }
   return to_ms(L, seconds, "seconds");
 }
 

@@ -53,6 +53,8 @@ static int core_detach(lua_State *L)
 
 /* --- join ------------------------------------------------------------------------------------ */
 
+enum { MAX_CHAIN = 1000 }; /* of tasks that join each other: how far a circle is looked for */
+
 static void stop_joining(qn_op_t *op)
 {
   if (op->link.next != NULL) {
@@ -71,16 +73,33 @@ static int push_join(lua_State *L, qnl_task_t *t, int64_t result)
   return qnl_push_outcome(L, check_task(L, 1));
 }
 
+/* Whether `upper` cannot end before `t` has. */
+static bool is_or_is_beneath(const qnl_task_t *t, const qnl_task_t *upper)
+{
+  for (; t != NULL && t != upper; t = t->nursery != NULL ? t->nursery->owner : NULL) {
+  }
+  return t != NULL;
+}
+
+/* Which task `t` waits for without a limit, or NULL. */
+static qnl_task_t *joined_by(const qnl_task_t *t)
+{
+  bool joins = qn_op_pending(&t->op) && t->op.cancel == stop_joining;
+  return joins && !qn_timer_armed(&t->op.timer) ? t->op.owner : NULL;
+}
+
 static int task_join(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   qnl_task_t *target = check_task(L, 1);
   uint64_t timeout = qnl_seconds(L, 2, QNL_NEVER);
   QNL_ENTER(L, G, t, task_join, "join");
-  for (qnl_task_t *up = t; up != NULL; up = up->nursery != NULL ? up->nursery->owner : NULL) {
-    if (up == target) {
+  qnl_task_t *on = target;
+  for (int steps = 0; on != NULL && steps < MAX_CHAIN; steps++) {
+    if (is_or_is_beneath(t, on)) {
       return luaL_error(L, "a task cannot join itself or a task that waits for it to end");
     }
+    on = timeout == QNL_NEVER ? joined_by(on) : NULL; /* a limit ends the circle */
   }
   if (qnl_task_ended(target)) {
     return qnl_push_outcome(L, target);
