@@ -164,7 +164,8 @@ local function add(object, name, f, once, level)
   check_event(object, name, once and "once" or "on", level + 1)
   if type(f) ~= "function" then
     local method = once and "once" or "on"
-    error(("bad argument #2 to '%s' (function expected, got %s)"):format(method, type(f)), level + 1)
+    local message = "bad argument #2 to '%s' (function expected, got %s)"
+    error(message:format(method, type(f)), level + 1)
   end
   local state = state_of(object)
   local list = state.handlers[name]

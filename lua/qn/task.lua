@@ -19,7 +19,8 @@ end
 
 local function check_function(f, position, where)
   if type(f) ~= "function" and not (getmetatable(f) or {}).__call then
-    error(("bad argument #%d to '%s' (function expected, got %s)"):format(position, where, type(f)), 3)
+    local message = "bad argument #%d to '%s' (function expected, got %s)"
+    error(message:format(position, where, type(f)), 3)
   end
 end
 
@@ -216,7 +217,8 @@ function M.race(functions)
   end
   for i, f in ipairs(functions) do
     if type(f) ~= "function" then
-      error(("bad argument #1 to 'race' (element %d is a %s, not a function)"):format(i, type(f)), 2)
+      local message = "bad argument #1 to 'race' (element %d is a %s, not a function)"
+      error(message:format(i, type(f)), 2)
     end
   end
   local winner

@@ -94,14 +94,14 @@ describe("a handle", function()
     local task = qn.spawn(function(s)
       return s:read(1)
     end, a)
-    a = nil
+    a = nil -- luacheck: ignore 311
     qn.yield()
     collectgarbage()
     collectgarbage()
     b:write("x")
     assert.same({ true, "x" }, { task:join() })
     b:close()
-    task = nil
+    task = nil -- luacheck: ignore 311
     collectgarbage()
     collectgarbage()
     leaks.expect { leaked = 1 } -- nobody closed a

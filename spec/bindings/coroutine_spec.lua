@@ -329,7 +329,7 @@ describe("the thread of a task", function()
     assert.same({ false, "cannot resume dead coroutine" }, { coroutine.resume(thread) })
     assert.is_true(coroutine.close(thread))
     assert.same({ true, "end" }, { task:join() })
-    task = nil
+    task = nil -- luacheck: ignore 311
     collectgarbage()
     collectgarbage()
     assert.equal("dead", coroutine.status(thread))

@@ -266,7 +266,7 @@ describe("qn.group", function()
       end)
     end)
     assert(coroutine.resume(co))
-    co = nil
+    co = nil -- luacheck: ignore 311
     collectgarbage()
     collectgarbage()
     assert.is_true(qn.is_cancelled(select(2, child:join())))
@@ -340,7 +340,7 @@ describe("qn.group", function()
     assert(coroutine.resume(co))
     qn.yield()
     qn.yield()
-    co = nil
+    co = nil -- luacheck: ignore 311
     collectgarbage()
     collectgarbage()
     assert.equal("lost", leaks.wait_unhandled(1)[1].error)

@@ -110,7 +110,7 @@ describe("qn.each", function()
 
   it("leaving the loop cancels the rest", function()
     local finished = 0
-    for _ in qn.each({ 0, 30, 30 }, function(seconds)
+    for _ in qn.each({ 0, 30, 30 }, function(seconds) -- luacheck: ignore 512
       qn.sleep(seconds)
       finished = finished + 1
     end) do

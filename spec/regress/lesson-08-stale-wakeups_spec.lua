@@ -53,7 +53,7 @@ describe("lesson 8: after a cancelled wait", function()
       reader:cancel()
       a:abort()
       b:abort()
-      a, b = nil, nil
+      a, b = nil, nil -- luacheck: ignore 311
       collectgarbage()
       reader:join()
     end

@@ -16,7 +16,7 @@ describe("lesson 19: the life of handles", function()
     a:write("still here")
     a:close()
     assert.same({ true, "still here" }, { task:join() })
-    task = nil
+    task = nil -- luacheck: ignore 311
     leaks.expect { leaked = 1 } -- b, which nobody has closed
   end)
 
