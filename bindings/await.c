@@ -159,10 +159,24 @@ void qnl_check_yieldable(lua_State *L, qnl_state_t *G, const char *op)
   }
 }
 
+/* A coroutine whose <close> variables run because qnl_stop closes it: nothing else can turn the loop. */
+static bool is_closing(lua_State *L, const qnl_state_t *G)
+{
+  if (G->closing_task == NULL) {
+    return false;
+  }
+  for (qnl_co_t *c = G->closing_task->wait_co; c != NULL; c = c->parent) {
+    if (c->L == L) {
+      return true;
+    }
+  }
+  return G->closing_task->co.L == L;
+}
+
 qnl_task_t *qnl_enter(lua_State *L, qnl_state_t *G, const char *op)
 {
   qnl_task_t *t;
-  if (QN_UNLIKELY(G->running == NULL && L == G->L && !G->closing)) {
+  if (QN_UNLIKELY(G->running == NULL && !G->closing && (L == G->L || is_closing(L, G)))) {
     t = G->blocker; /* no task: the call itself runs the loop */
     if (!G->own_loop || qn_loop_in_turn(G->loop) || in_finalizer(L)) {
       not_yieldable(L, op);
@@ -238,6 +252,18 @@ static void arm(qnl_task_t *t)
   }
 }
 
+/* The main thread does not go on after qn.exit. */
+static void leave(lua_State *L, qnl_task_t *t)
+{
+  if (t->G->stock) {
+    qnl_exit_process(t->G);
+  }
+  t->status = QNL_TASK_RUNNING;
+  qn_op_forget(&t->op);
+  qnl_abandon(t);
+  luaL_error(L, "the program is ending");
+}
+
 /* The main thread of a stock interpreter or of a C host waits: it runs the loop itself. */
 static int block(lua_State *L, qnl_task_t *t)
 {
@@ -246,8 +272,8 @@ static int block(lua_State *L, qnl_task_t *t)
   t->status = QNL_TASK_WAITING;
   while (!t->woken) {
     bool alive = qn_loop_turn(G->loop, QN_TURN_ONCE);
-    if (G->exiting) { /* a task has called qn.exit */
-      qnl_exit_now(G);
+    if (G->exiting && !G->stopping) { /* a task has called qn.exit */
+      leave(L, t);
     }
     if (!alive && !t->woken) {
       t->status = QNL_TASK_RUNNING;
@@ -259,6 +285,9 @@ static int block(lua_State *L, qnl_task_t *t)
   }
   t->status = QNL_TASK_RUNNING;
   G->budget = QNL_BUDGET;
+  if (G->stock && L == G->L && G->n_tasks > 0) {
+    qnl_watch_close(L, G);
+  }
   return await_k(L, LUA_OK, (lua_KContext)t);
 }
 
@@ -296,8 +325,8 @@ int qnl_requeue(lua_State *L, lua_CFunction fn)
   qnl_co_t *co = G->running;
   if (co == NULL) { /* the blocking main thread */
     qn_loop_turn(G->loop, QN_TURN_NOWAIT);
-    if (G->exiting) {
-      qnl_exit_now(G);
+    if (G->exiting && !G->stopping) {
+      leave(L, G->blocker);
     }
     G->budget = QNL_BUDGET;
     return fn(L);

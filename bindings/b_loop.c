@@ -1,7 +1,6 @@
-/* b_loop.c: clocks, counters, exit: the small calls about the runtime itself.
+/* b_loop.c: clocks and counters: the small calls about the runtime itself.
  *
- * qn.now is monotonic, qn.time is the wall clock; both in seconds. Nothing here waits but exit, which
- * never comes back.
+ * qn.now is monotonic, qn.time is the wall clock; both in seconds. Nothing here waits.
  */
 #include "sched.h"
 
@@ -57,48 +56,6 @@ static int core_stats(lua_State *L)
   return 1;
 }
 
-static int parked_for_good(lua_State *L, int status, lua_KContext ctx)
-{
-  (void)status, (void)ctx;
-  qnl_push_cancelled(L, 0); /* the shutdown wants its <close> variables run */
-  return lua_error(L);
-}
-
-static void nothing_to_cancel(qn_op_t *op) { (void)op; }
-
-/* core.exit([status]): shuts the program down in order; does not return. */
-static int core_exit(lua_State *L)
-{
-  qnl_state_t *G = qnl_G(L);
-  int status = lua_isboolean(L, 1) ? (lua_toboolean(L, 1) ? 0 : 1) : (int)luaL_optinteger(L, 1, 0);
-  G->exit_status = status;
-  G->exiting = true;
-  qn_loop_stop(G->loop);
-  qnl_co_t *co = G->running;
-  bool can_park = co != NULL && co->L == L && !G->stopping;
-  for (qnl_co_t *c = co; c != NULL && can_park; c = c->parent) {
-    can_park = lua_isyieldable(c->L) && (c->parent != NULL || (c->task != NULL && c == &c->task->co));
-  }
-  if (!can_park) {
-    if (G->stopping) { /* exit inside a cleanup: the first call decides, this one ends the caller */
-      qnl_push_cancelled(L, 0);
-      return lua_error(L);
-    }
-    if (co == NULL && L == G->L && !qn_loop_in_turn(G->loop) && !G->closing) {
-      qnl_exit_now(G); /* the main thread of a stock interpreter or of a host */
-    }
-    qnl_end_process(G);
-  }
-  qnl_task_t *t = co->task;
-  t->wait = (qnl_wait_t){.op = "exit", .at = QNL_NEVER, .push = NULL};
-  t->seq++;
-  t->wait_co = co;
-  qn_op_begin(&t->op, NULL, nothing_to_cancel);
-  t->status = QNL_TASK_WAITING;
-  co->in_wait = true;
-  return lua_yieldk(L, 0, 0, parked_for_good);
-}
-
 static int core_pid(lua_State *L)
 {
   lua_pushinteger(L, getpid());
@@ -122,8 +79,7 @@ static int core_alloc_fail_at(lua_State *L)
 void qnl_open_loop(lua_State *L, qnl_state_t *G)
 {
   static const qnl_method_t functions[] = {{"now", core_now, 0},     {"time", core_time, 0},
-                                           {"stats", core_stats, 0}, {"exit", core_exit, 0},
-                                           {"pid", core_pid, 0},
+                                           {"stats", core_stats, 0}, {"pid", core_pid, 0},
 #ifdef QN_DEBUG
                                            {"alloc_fail_at", core_alloc_fail_at, 0},
 #endif

@@ -63,11 +63,7 @@ static void stream_collect(qnl_state_t *G, void *obj)
   if (u->s != NULL) {
     qn_stream_t *s = u->s;
     u->s = NULL;
-    if (G->closing) {
-      qn_stream_abort(s);
-    } else {
-      qn_stream_close(s); /* what was written is still sent */
-    }
+    qn_stream_close(s); /* what was written is still sent */
     qn_stream_release(s);
   }
   if (u->txn != NULL) {

@@ -68,32 +68,70 @@ static void print_leak(lua_State *L, const qnl_class_t *cls)
 void qnl_note_site(lua_State *L) { (void)L; }
 #endif
 
+/* The nearest class, from `cls` to its roots, that has the function: inheritance without writing to the
+ * static tables. */
+#define INHERITED(cls, member)                      \
+  do {                                              \
+    while ((cls) != NULL && (cls)->member == NULL) { \
+      (cls) = (cls)->base;                          \
+    }                                               \
+  } while (0)
+
+static void collect(qnl_state_t *G, qnl_box_t *box)
+{
+  const qnl_class_t *cls = box->cls;
+  void *obj = box->obj;
+  box->obj = NULL;
+  if (box->link.next != NULL) {
+    box->link.prev->next = box->link.next;
+    box->link.next->prev = box->link.prev;
+    box->link.next = box->link.prev = NULL;
+  }
+  INHERITED(cls, collect);
+  if (obj != NULL && cls != NULL) {
+    cls->collect(G, obj);
+  }
+}
+
 static int class_gc(lua_State *L)
 {
-  qnl_state_t *G = qnl_G(L);
+  qnl_state_t *G = qnl_G_raw(L);
   qnl_box_t *box = lua_touserdata(L, 1);
-  if (box == NULL || box->obj == NULL || box->cls == NULL) {
-    return 0;
-  }
-  void *obj = box->obj;
-  if (box->cls->is_open != NULL && !G->closing && box->cls->is_open(obj)) {
+  const qnl_class_t *cls = box != NULL ? box->cls : NULL;
+  INHERITED(cls, is_open);
+  if (cls != NULL && box->obj != NULL && !G->closing && cls->is_open(box->obj)) {
     G->n_leaked++;
 #ifdef QN_DEBUG
     print_leak(L, box->cls);
 #endif
   }
-  box->obj = NULL;
-  if (box->cls->collect != NULL) {
-    box->cls->collect(G, obj);
+  if (box != NULL) {
+    cls = box->cls;
+    INHERITED(cls, collect);
+    if (cls != NULL) {
+      collect(G, box);
+    } else {
+      box->obj = NULL;
+    }
   }
   return 0;
+}
+
+void qnl_collect_all(qnl_state_t *G)
+{
+  while (G->handles.next != &G->handles) {
+    qn_list_t *node = G->handles.next;
+    collect(G, (qnl_box_t *)(void *)((char *)node - offsetof(qnl_box_t, link)));
+  }
 }
 
 static int class_close(lua_State *L)
 {
   qnl_box_t *box = lua_touserdata(L, 1);
-  if (box != NULL && box->obj != NULL && box->cls->close != NULL) {
-    box->cls->close(qnl_G(L), L, box->obj);
+  const qnl_class_t *cls = box != NULL ? box->cls : NULL;
+  INHERITED(cls, close);
+  if (cls != NULL && box->obj != NULL) {
+    cls->close(qnl_G_raw(L), L, box->obj);
   }
   return 0;
 }
@@ -113,20 +151,16 @@ static void copy_methods(lua_State *L, qnl_state_t *G, const qnl_class_t *cls)
   qnl_setfuncs(L, G, cls->methods);
 }
 
-void qnl_class_register(lua_State *L, qnl_state_t *G, qnl_class_t *cls)
+void qnl_class_register(lua_State *L, qnl_state_t *G, const qnl_class_t *cls)
 {
   static const qnl_method_t common[] = {
       {"__gc", class_gc, 0}, {"__tostring", class_tostring, 0}, {NULL, NULL, 0}};
-  const qnl_class_t *base = cls->base;
-  if (base != NULL) { /* the same every time: two states in two threads write equal values */
-    cls->collect = cls->collect != NULL ? cls->collect : base->collect;
-    cls->is_open = cls->is_open != NULL ? cls->is_open : base->is_open;
-    cls->close = cls->close != NULL ? cls->close : base->close;
-    cls->meta = cls->meta != NULL ? cls->meta : base->meta;
-  }
+  const qnl_class_t *closer = cls, *meta = cls;
+  INHERITED(closer, close);
+  INHERITED(meta, meta);
   lua_createtable(L, 0, 8);
   qnl_setfuncs(L, G, common);
-  if (cls->close != NULL) {
+  if (closer != NULL) {
     lua_pushlightuserdata(L, G);
     lua_pushcclosure(L, class_close, 1);
     lua_setfield(L, -2, "__close");
@@ -135,7 +169,7 @@ void qnl_class_register(lua_State *L, qnl_state_t *G, qnl_class_t *cls)
   lua_setfield(L, -2, "__name");
   lua_pushliteral(L, "qn");
   lua_setfield(L, -2, "__metatable");
-  qnl_setfuncs(L, G, cls->meta);
+  qnl_setfuncs(L, G, meta != NULL ? meta->meta : NULL);
   lua_createtable(L, 0, 32);
   copy_methods(L, G, cls);
   lua_pushvalue(L, -1);
@@ -175,6 +209,14 @@ void qnl_set_metatable(lua_State *L, const qnl_class_t *cls)
 {
   lua_rawgetp(L, LUA_REGISTRYINDEX, cls);
   lua_setmetatable(L, -2);
+  INHERITED(cls, collect);
+  if (cls != NULL) {
+    qn_list_t *head = &qnl_state_of(L)->handles, *node = &((qnl_box_t *)lua_touserdata(L, -1))->link;
+    node->prev = head->prev;
+    node->next = head;
+    head->prev->next = node;
+    head->prev = node;
+  }
 }
 
 qnl_box_t *qnl_push(lua_State *L, const qnl_class_t *cls, void *obj)
@@ -188,6 +230,8 @@ qnl_box_t *qnl_push(lua_State *L, const qnl_class_t *cls, void *obj)
   }
   return box;
 }
+
+int qnl_raise_over(lua_State *L) { return luaL_error(L, "qn has been shut down"); }
 
 static bool is_a(const void *cls, const qnl_class_t *want)
 {

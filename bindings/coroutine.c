@@ -147,6 +147,9 @@ static int go(lua_State *L, qnl_co_t *c, int nargs)
   }
   c->in_wait = false;
   G->running = c;
+  if (QN_UNLIKELY(G->interrupt == QNL_INT_PENDING)) {
+    qnl_interrupt_arm(c);
+  }
   int status = lua_resume(co, L, nargs, &nres);
   G->running = outer;
   if (status == LUA_YIELD && c->in_wait) {

@@ -1,41 +1,70 @@
 /* embed.c: qn/lua.h: runtimes for C hosts and for the program qnlua.
  *
- * Order of the end: cancel tasks, close streams, turn the loop, lua_close, close the loop. The state's
- * own memory is freed last, because finalizers still look at it.
+ * Order of the end: cancel tasks, close streams, turn the loop (qnl_stop), then lua_close, whose last
+ * finalizer closes the loop; in a host's state qnl_state_close does that part. Nothing here may raise
+ * through the host: whatever touches Lua runs protected. Invariant: rt->G is NULL once the state has gone.
  */
 #include "qn/lua.h"
 
 #include "sched.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct qn_runtime {
   lua_State *L;
   qnl_state_t *G;
-  qn_loop_t *loop;
-  bool own_state, host_loop;
+  bool own_state, host_loop, installed;
 };
 
-static int open_libraries(lua_State *L)
+static const char key_traceback = 0;
+
+typedef struct setup {
+  qn_runtime_t *rt;
+  const qn_runtime_opts_t *opts;
+} setup_t;
+
+/* Protected. */
+static int set_up(lua_State *L)
 {
-  bool own = lua_toboolean(L, 1), install = lua_toboolean(L, 2);
-  if (own) {
+  setup_t *s = lua_touserdata(L, 1);
+  qn_runtime_t *rt = s->rt;
+  if (qnl_state_of(L) != NULL) {
+    return luaL_error(L, "the state has a runtime already");
+  }
+  if (rt->own_state) {
+    if (s->opts->ignore_env) {
+      lua_pushboolean(L, 1);
+      lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
+    }
     luaL_openlibs(L);
   }
+  rt->G = qnl_state_new(L, s->opts->uv);
+  rt->G->owner = &rt->G;
   luaL_requiref(L, "qn.core", luaopen_qn_core, 0);
-  lua_getglobal(L, "require");
+  if (lua_getglobal(L, "require") != LUA_TFUNCTION) {
+    return luaL_error(L, "the state needs Lua's standard libraries");
+  }
   lua_pushliteral(L, "qn");
   lua_call(L, 1, 1);
-  if (own) {
+  if (rt->own_state) {
     lua_pushvalue(L, -1);
     lua_setglobal(L, "qn");
+  } else {
+    qnl_watch_close(L, rt->G);
   }
-  if (install) {
+  if (rt->own_state ? !s->opts->keep_globals : s->opts->install) {
     lua_getfield(L, -1, "install");
     lua_call(L, 0, 0);
+    rt->installed = true;
   }
   return 0;
+}
+
+static void report(lua_State *L)
+{
+  const char *text = lua_tostring(L, -1);
+  lua_writestringerror("qn_runtime_new: %s\n", text != NULL ? text : "an error that is no string");
+  lua_pop(L, 1);
 }
 
 qn_runtime_t *qn_runtime_new(const qn_runtime_opts_t *opts)
@@ -49,39 +78,25 @@ qn_runtime_t *qn_runtime_new(const qn_runtime_opts_t *opts)
   rt->own_state = opts->L == NULL;
   rt->host_loop = opts->uv != NULL;
   rt->L = rt->own_state ? luaL_newstate() : opts->L;
-  rt->loop = qn_loop_new(opts->uv);
-  if (rt->L == NULL || rt->loop == NULL) {
-    goto fail;
+  if (rt->L == NULL) {
+    qn_free(rt);
+    return NULL;
   }
   if (rt->own_state) {
     lua_gc(rt->L, LUA_GCGEN, 0, 0);
   }
-  rt->G = qnl_state_new(rt->L, rt->loop, !rt->host_loop);
-  if (rt->G == NULL) {
-    goto fail;
-  }
-  lua_pushcfunction(rt->L, open_libraries);
-  lua_pushboolean(rt->L, rt->own_state);
-  lua_pushboolean(rt->L, !opts->keep_globals);
-  if (lua_pcall(rt->L, 2, 0, 0) != LUA_OK) {
-    lua_writestringerror("qn_runtime_new: %s\n", luaL_tolstring(rt->L, -1, NULL));
-    lua_pop(rt->L, 2);
-    goto fail;
+  setup_t s = {rt, opts};
+  lua_pushcfunction(rt->L, set_up);
+  lua_pushlightuserdata(rt->L, &s);
+  if (lua_pcall(rt->L, 1, 0, 0) != LUA_OK) {
+    report(rt->L);
+    qn_runtime_shutdown(rt, 0);
+    return NULL;
   }
   return rt;
-fail:
-  if (rt->own_state && rt->L != NULL) {
-    lua_close(rt->L);
-  }
-  if (rt->loop != NULL) {
-    qn_loop_free(rt->loop);
-  }
-  qn_free(rt->G);
-  qn_free(rt);
-  return NULL;
 }
 
-lua_State *qn_runtime_state(qn_runtime_t *rt) { return rt->L; }
+lua_State *qn_runtime_state(qn_runtime_t *rt) { return rt->own_state || rt->G != NULL ? rt->L : NULL; }
 
 /* --- running --------------------------------------------------------------------------------- */
 
@@ -93,9 +108,19 @@ static int spawn_root(lua_State *L)
   return 1;
 }
 
+static int refuse(lua_State *L, int nargs, const char *why)
+{
+  lua_pop(L, nargs + 1);
+  lua_pushstring(L, why);
+  return LUA_ERRRUN;
+}
+
 int qn_runtime_spawn(qn_runtime_t *rt, int nargs)
 {
   lua_State *L = rt->L;
+  if (rt->G->stopping) {
+    return refuse(L, nargs, "the runtime has been stopped");
+  }
   lua_pushcfunction(L, spawn_root);
   lua_insert(L, -(nargs + 2));
   int status = lua_pcall(L, nargs + 1, 1, 0);
@@ -106,22 +131,20 @@ int qn_runtime_spawn(qn_runtime_t *rt, int nargs)
   return status;
 }
 
-/* Protected: the ended task -> its outcome. */
+/* Protected: the task -> its results, or its error, raised. */
 static int take_outcome(lua_State *L)
 {
   qnl_task_t *t = qnl_check(L, 1, &qnl_class_task);
-  if (!qnl_task_ended(t)) {
+  if (t->G->exiting) {
     return luaL_error(L, "the program is ending");
+  }
+  if (!qnl_task_ended(t)) {
+    return luaL_error(L, "every task waits and nothing can wake one");
   }
   int n = qnl_push_outcome(L, t);
   if (!lua_toboolean(L, -n)) {
-    if (lua_getiuservalue(L, 1, 3) == LUA_TSTRING && lua_type(L, -2) == LUA_TSTRING) {
-      lua_pushliteral(L, "\n");
-      lua_insert(L, -2);
-      lua_concat(L, 3); /* message and traceback */
-    } else {
-      lua_pop(L, 1);
-    }
+    lua_getiuservalue(L, 1, 3);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &key_traceback);
     return lua_error(L);
   }
   return n - 1;
@@ -131,11 +154,16 @@ int qn_runtime_call(qn_runtime_t *rt, int nargs, int nres)
 {
   lua_State *L = rt->L;
   qnl_state_t *G = rt->G;
-  if (G->running != NULL || rt->host_loop) {
-    lua_pop(L, nargs + 1);
-    lua_pushstring(L, rt->host_loop ? "the host runs the loop: use qn_runtime_spawn"
-                                    : "qn_runtime_call inside a task: call the function itself");
-    return LUA_ERRRUN;
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_traceback);
+  if (rt->host_loop) {
+    return refuse(L, nargs, "the host runs the loop: use qn_runtime_spawn");
+  }
+  if (G->running != NULL || qn_loop_in_turn(G->loop)) {
+    return refuse(L, nargs, "qn_runtime_call inside a task: call the function itself");
+  }
+  if (G->stopping || G->exiting) {
+    return refuse(L, nargs, "the runtime has been stopped");
   }
   lua_pushcfunction(L, spawn_root);
   lua_insert(L, -(nargs + 2));
@@ -155,6 +183,14 @@ int qn_runtime_call(qn_runtime_t *rt, int nargs, int nres)
   return lua_pcall(L, 1, nres, 0);
 }
 
+const char *qn_runtime_traceback(qn_runtime_t *rt)
+{
+  lua_rawgetp(rt->L, LUA_REGISTRYINDEX, &key_traceback);
+  const char *text = lua_tostring(rt->L, -1); /* the registry keeps it */
+  lua_pop(rt->L, 1);
+  return text;
+}
+
 int qn_runtime_dofile(qn_runtime_t *rt, const char *path)
 {
   int status = luaL_loadfile(rt->L, path);
@@ -171,7 +207,7 @@ bool qn_runtime_run(qn_runtime_t *rt, qn_run_mode_t mode)
 {
   qnl_state_t *G = rt->G;
   do {
-    bool alive = qn_loop_turn(rt->loop, mode == QN_RUN_NOWAIT ? QN_TURN_NOWAIT : QN_TURN_ONCE);
+    bool alive = qn_loop_turn(G->loop, mode == QN_RUN_NOWAIT ? QN_TURN_NOWAIT : QN_TURN_ONCE);
     if (!alive && mode == QN_RUN_UNTIL_DONE) {
       break;
     }
@@ -179,8 +215,8 @@ bool qn_runtime_run(qn_runtime_t *rt, qn_run_mode_t mode)
   return G->n_tasks > 0 && !G->exiting;
 }
 
-int qn_runtime_fd(qn_runtime_t *rt) { return qn_loop_fd(rt->loop); }
-int qn_runtime_timeout(qn_runtime_t *rt) { return qn_loop_timeout(rt->loop); }
+int qn_runtime_fd(qn_runtime_t *rt) { return qn_loop_fd(rt->G->loop); }
+int qn_runtime_timeout(qn_runtime_t *rt) { return qn_loop_timeout(rt->G->loop); }
 bool qn_runtime_step(qn_runtime_t *rt) { return qn_runtime_run(rt, QN_RUN_NOWAIT); }
 
 bool qn_runtime_exiting(qn_runtime_t *rt, int *status)
@@ -192,62 +228,53 @@ bool qn_runtime_exiting(qn_runtime_t *rt, int *status)
 }
 
 bool qn_runtime_failed(qn_runtime_t *rt) { return rt->G->had_unhandled; }
-
-/* --- interruption ---------------------------------------------------------------------------- */
-
-/* Runs as a hook at the next instruction of whatever Lua code is running. */
-static void interrupt_hook(lua_State *L, lua_Debug *ar)
-{
-  (void)ar;
-  lua_sethook(L, NULL, 0, 0);
-  qnl_state_t *G = qnl_state_of(L);
-  if (G->interrupted) {
-    G->interrupted = false;
-    lua_pushliteral(L, "interrupted");
-    if (G->main_task != NULL && !qnl_task_ended(G->main_task)) {
-      qnl_task_cancel(L, G->main_task, -1);
-    }
-    qnl_push_cancelled(L, -1);
-    lua_error(L);
-  }
-}
-
-void qn_runtime_interrupt(qn_runtime_t *rt)
-{
-  qnl_state_t *G = rt->G;
-  G->interrupted = true;
-  qnl_co_t *co = G->running;
-  if (co != NULL) {
-    lua_sethook(co->L, interrupt_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
-  }
-  qn_loop_wakeup(rt->loop);
-}
+bool qn_runtime_interrupt(qn_runtime_t *rt) { return qnl_interrupt(rt->G); }
+bool qn_runtime_interrupted(qn_runtime_t *rt) { return rt->G->interrupted_main; }
 
 /* --- the end --------------------------------------------------------------------------------- */
 
+void qn_runtime_stop(qn_runtime_t *rt, double grace)
+{
+  if (rt->G != NULL) {
+    qnl_stop(rt->G, grace > 0 ? grace < 1e6 ? (uint64_t)(grace * 1000) : 1000000000u : 0);
+  }
+}
+
+/* Protected: globals and modules of a host's state are as before. */
+static int take_back(lua_State *L)
+{
+  if (lua_toboolean(L, 1)) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "qn.install");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "uninstall");
+    lua_call(L, 0, 0);
+  }
+  lua_pushcfunction(L, qnl_forget_modules);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
 bool qn_runtime_shutdown(qn_runtime_t *rt, double grace)
 {
-  qnl_state_t *G = rt->G;
-  if (!rt->host_loop) {
-    qnl_shutdown(G, grace > 0 ? (uint64_t)(grace * 1000) : 0);
-  }
+  lua_State *L = rt->L;
+  bool whole = true;
+  qn_runtime_stop(rt, grace);
   if (rt->own_state) {
-    G->closing = true;
-    lua_close(rt->L);
-  } else {
-    lua_gc(rt->L, LUA_GCCOLLECT);
-    lua_gc(rt->L, LUA_GCCOLLECT);
-    G->closing = true;
-  }
-  bool fine = !G->had_unhandled;
-  qn_timer_stop(rt->loop, &G->collect_timer);
-  qn_ready_drop(&G->unhandled_ready);
-  qn_ready_drop(&G->collect_ready);
-  qn_ready_drop(&G->emit_ready);
-  qn_loop_free(rt->loop);
-  if (rt->own_state) {
-    qn_free(G);
+    if (rt->G != NULL) {
+      rt->G->closing = true;
+      rt->G->whole = &whole;
+    }
+    lua_close(L); /* the guard of state.c closes the loop */
+  } else if (rt->G != NULL) {
+    lua_pushcfunction(L, take_back);
+    lua_pushboolean(L, rt->installed);
+    if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
+      lua_pop(L, 1);
+    }
+    rt->G->owner = NULL;
+    whole = qnl_state_close(rt->G);
   }
   qn_free(rt);
-  return fine;
+  return whole;
 }

@@ -1,7 +1,7 @@
-/* init.c: the state of the bindings, the core module, the searcher for embedded Lua modules.
+/* init.c: the core module, the searcher for embedded Lua modules, qn.run.
  *
  * luaopen_qn_core makes the state for an interpreter that has none (stock Lua); programs and C hosts
- * make it first (embed.c) with a loop of their choice.
+ * make it first (embed.c) with a loop of their choice. Must not change globals: qn.install does.
  */
 #include "embedded.h"
 #include "sched.h"
@@ -12,61 +12,7 @@
 qn_loop_t *qnl_loop(qnl_state_t *G) { return G->loop; }
 lua_State *qnl_main(qnl_state_t *G) { return G->L; }
 
-static const char key_core = 0, key_guard = 0;
-
-/* Runs at lua_close, after or among the other finalizers: whatever they find, G is still there. */
-static int guard_gc(lua_State *L)
-{
-  qnl_state_t *G = *(qnl_state_t **)lua_touserdata(L, 1);
-  G->closing = true;
-  return 0;
-}
-
-static void new_registry_table(lua_State *L, const void *key, const char *mode)
-{
-  lua_newtable(L);
-  if (mode != NULL) {
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-  }
-  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-}
-
-static void grace_over(qn_timer_t *t) { (void)t; }
-
-qnl_state_t *qnl_state_new(lua_State *L, qn_loop_t *loop, bool own_loop)
-{
-  qnl_state_t *G = qn_calloc(1, sizeof *G);
-  if (G == NULL) {
-    return NULL;
-  }
-  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-  G->L = lua_tothread(L, -1);
-  lua_pop(L, 1);
-  G->loop = loop;
-  G->own_loop = own_loop;
-  G->tasks.next = G->tasks.prev = &G->tasks;
-  G->emitters.next = G->emitters.prev = &G->emitters;
-  G->grace_timer.fire = grace_over;
-  qnl_nursery_init(&G->root, NULL);
-  qn_loop_set_data(loop, G);
-  lua_pushlightuserdata(L, G);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &qnl_key_state);
-  new_registry_table(L, &qnl_key_tasks, NULL);
-  new_registry_table(L, &qnl_key_unhandled, NULL);
-  new_registry_table(L, &qnl_key_traces, NULL);
-  new_registry_table(L, &qnl_key_anchors, "v");
-  qnl_state_t **guard = lua_newuserdatauv(L, sizeof *guard, 0);
-  *guard = G;
-  lua_createtable(L, 0, 1);
-  lua_pushcfunction(L, guard_gc);
-  lua_setfield(L, -2, "__gc");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_guard);
-  return G;
-}
+static const char key_core = 0;
 
 /* A task without a coroutine that stands for the main thread when that waits by itself. */
 static void make_blocker(lua_State *L, qnl_state_t *G)
@@ -147,6 +93,47 @@ static void add_searcher(lua_State *L)
   lua_pop(L, 1);
 }
 
+/* Takes back what this file has put into the Lua state of a host, so that the next runtime finds it as it
+ * was. Argument: none. */
+int qnl_forget_modules(lua_State *L)
+{
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_core);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, 1) != 0) { /* a table must not lose keys that it gains meanwhile: names first */
+    lua_pop(L, 1);
+    const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (strcmp(name, "qn") == 0 || strncmp(name, "qn.", 3) == 0) {
+      lua_pushvalue(L, -1);
+      lua_rawseti(L, 2, (lua_Integer)lua_rawlen(L, 2) + 1);
+    }
+  }
+  for (lua_Integer i = (lua_Integer)lua_rawlen(L, 2); i >= 1; i--) {
+    lua_rawgeti(L, 2, i);
+    lua_pushnil(L);
+    lua_rawset(L, 1);
+  }
+  lua_getglobal(L, LUA_LOADLIBNAME);
+  if (lua_istable(L, -1) && lua_getfield(L, -1, "searchers") == LUA_TTABLE) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, -1), to = 1;
+    for (lua_Integer i = 1; i <= n; i++) {
+      lua_rawgeti(L, -1, i);
+      if (lua_tocfunction(L, -1) == search_embedded) {
+        lua_pop(L, 1);
+      } else {
+        lua_rawseti(L, -2, to++);
+      }
+    }
+    for (; to <= n; to++) {
+      lua_pushnil(L);
+      lua_rawseti(L, -2, to);
+    }
+  }
+  return 0;
+}
+
 /* --- the core module ------------------------------------------------------------------------- */
 
 /* core.methods(class name) -> the method table that Lua files add to. */
@@ -168,6 +155,19 @@ static int core_methods(lua_State *L)
 /* core.stash: a message handler that remembers the traceback of an error for whoever reports it. */
 static int core_stash(lua_State *L) { return qnl_message_handler(L); }
 
+static int call_k(lua_State *L, int status, lua_KContext ctx)
+{
+  (void)status, (void)ctx;
+  return lua_gettop(L);
+}
+
+/* core.call(f, ...): f's results. In a traceback f has no name then, as a chunk should. */
+static int core_call(lua_State *L)
+{
+  lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, call_k);
+  return call_k(L, LUA_OK, 0);
+}
+
 /* core.run(f, ...): qn.run without a task: runs the loop until f is done. */
 static int core_run(lua_State *L)
 {
@@ -176,16 +176,21 @@ static int core_run(lua_State *L)
   if (G->running != NULL || L != G->L || qn_loop_in_turn(G->loop)) {
     return luaL_error(L, "qn.run cannot be called from inside a task: call the function itself");
   }
+  if (G->stopping || !G->own_loop) {
+    return luaL_error(L, "qn.run: %s", G->stopping ? "the program is ending" : "the host runs the loop");
+  }
   qnl_task_t *t = qnl_spawn(L, G, &G->root, lua_gettop(L) - 1);
   t->claimed = true;
   qnl_run_until(G, t);
-  qnl_finish_handlers(G, 5000);
-  if (!qnl_task_ended(t)) { /* qn.exit, or a deadlock that was caught */
-    if (G->exiting) {
-      qnl_exit_now(G);
-    }
-    qnl_shutdown(G, 5000);
+  qnl_finish_handlers(G, QNL_GRACE);
+  if (G->exiting) {
+    return G->stock ? qnl_exit_process(G) : luaL_error(L, "qn.run: the program is ending");
+  }
+  if (!qnl_task_ended(t)) { /* a deadlock that was caught */
     return luaL_error(L, "qn.run: every task waits and nothing can wake one");
+  }
+  if (G->stock) {
+    qnl_watch_close(L, G);
   }
   int n = qnl_push_outcome(L, t);
   if (!lua_toboolean(L, -n)) {
@@ -198,6 +203,7 @@ static int open_core(lua_State *L)
 {
   static const qnl_method_t functions[] = {{"methods", core_methods, 0},
                                            {"stash", core_stash, 0},
+                                           {"call", core_call, 0},
                                            {"run", core_run, 0},
                                            {"embedded", core_embedded, 0},
                                            {NULL, NULL, 0}};
@@ -214,6 +220,10 @@ static int open_core(lua_State *L)
   qnl_open_coroutine(L, G);
   qnl_open_park(L, G);
   qnl_open_loop(L, G);
+  qnl_open_exit(L, G);
+  qnl_open_interrupt(L, G);
+  qnl_open_console(L, G);
+  qnl_open_trace(L, G);
   qnl_open_stream(L, G);
   qnl_open_bulk(L, G);
   qnl_open_socket(L, G);
@@ -226,7 +236,6 @@ static int open_core(lua_State *L)
   lua_pushliteral(L, QN_VERSION);
   lua_setfield(L, -2, "version");
   G->budget = QNL_BUDGET;
-  qnl_keep_os_exit(L);
   make_blocker(L, G);
   add_searcher(L);
   lua_pushvalue(L, -1);
@@ -237,10 +246,11 @@ static int open_core(lua_State *L)
 int luaopen_qn_core(lua_State *L)
 {
   if (qnl_state_of(L) == NULL) {
-    qn_loop_t *loop = qn_loop_new(NULL);
-    if (loop == NULL || qnl_state_new(L, loop, true) == NULL) {
-      return luaL_error(L, "out of memory");
-    }
+    qnl_state_t *G = qnl_state_new(L, NULL);
+    G->stock = true;
+    open_core(L);
+    qnl_watch_close(L, G);
+    return 1;
   }
   return open_core(L);
 }

@@ -19,7 +19,18 @@
 typedef struct qnl_state qnl_state_t;
 typedef struct qnl_task qnl_task_t;
 
-#define qnl_G(L) ((qnl_state_t *)lua_touserdata((L), lua_upvalueindex(1)))
+#define qnl_G_raw(L) ((qnl_state_t *)lua_touserdata((L), lua_upvalueindex(1)))
+/* Raises: the runtime of this Lua state has been shut down. */
+int qnl_raise_over(lua_State *L);
+/* The state, in a function that cannot work without its loop (the first member, NULL after the end). */
+static inline qnl_state_t *qnl_G(lua_State *L)
+{
+  qnl_state_t *G = qnl_G_raw(L);
+  if (QN_UNLIKELY(*(qn_loop_t *const *)(const void *)G == NULL)) {
+    qnl_raise_over(L);
+  }
+  return G;
+}
 #define qnl_magic(L) ((int)lua_tointeger((L), lua_upvalueindex(2)))
 /* The state of a Lua state, from the registry (error paths, main thread); NULL when there is none. */
 qnl_state_t *qnl_state_of(lua_State *L);
@@ -38,7 +49,7 @@ typedef struct qnl_method {
 typedef struct qnl_class qnl_class_t;
 struct qnl_class {
   const char *name; /* "qn.Stream" */
-  qnl_class_t *base;
+  qnl_class_t *base; /* gives the functions below that are NULL here, too */
   const qnl_method_t *methods;
   const qnl_method_t *meta;                          /* metamethods beside __index, __name, __gc */
   void (*collect)(qnl_state_t *G, void *obj);        /* last chance: the userdata goes away */
@@ -51,10 +62,12 @@ struct qnl_class {
 typedef struct qnl_box {
   const qnl_class_t *cls;
   void *obj;
+  qn_list_t link; /* classes with `collect`: in the state's list of handles */
 } qnl_box_t;
 
-/* Creates the metatable in the registry (once per state). Base classes first. */
-void qnl_class_register(lua_State *L, qnl_state_t *G, qnl_class_t *cls);
+/* Creates the metatable in the registry (once per state). Base classes first. The class itself is not
+ * changed: states in other threads read it at the same time. */
+void qnl_class_register(lua_State *L, qnl_state_t *G, const qnl_class_t *cls);
 /* Pushes a new userdata for `obj`. Raises on out of memory before it owns `obj`: call qnl_prealloc
  * first where that matters. */
 qnl_box_t *qnl_push(lua_State *L, const qnl_class_t *cls, void *obj);
@@ -199,6 +212,10 @@ void qnl_open_nursery(lua_State *L, qnl_state_t *G);
 void qnl_open_coroutine(lua_State *L, qnl_state_t *G);
 void qnl_open_park(lua_State *L, qnl_state_t *G);
 void qnl_open_loop(lua_State *L, qnl_state_t *G);
+void qnl_open_exit(lua_State *L, qnl_state_t *G);
+void qnl_open_interrupt(lua_State *L, qnl_state_t *G);
+void qnl_open_console(lua_State *L, qnl_state_t *G);
+void qnl_open_trace(lua_State *L, qnl_state_t *G);
 void qnl_open_stream(lua_State *L, qnl_state_t *G);
 void qnl_open_bulk(lua_State *L, qnl_state_t *G);
 void qnl_open_socket(lua_State *L, qnl_state_t *G);

@@ -1,11 +1,12 @@
 /* run.c: turning the loop on behalf of Lua: until a task has ended, and the orderly end of everything.
  *
- * Used by qn.run, by the program and by C hosts. Must not be called from inside a task.
+ * Used by qn.run, by the program and by C hosts. Must not be called from inside a task. Invariant: after
+ * qnl_stop no task is alive and no stream holds bytes that it would still send.
  */
 #include "sched.h"
 
-#include <stdio.h>
-#include <stdlib.h>
+#include <limits.h>
+#include <poll.h>
 
 #define TASK_OF(node, member) ((qnl_task_t *)(void *)((char *)(node)-offsetof(qnl_task_t, member)))
 
@@ -17,30 +18,10 @@ static int push_deadlock(lua_State *L)
   return 0;
 }
 
-static int cancel_main(lua_State *L)
-{
-  qnl_state_t *G = lua_touserdata(L, 1);
-  lua_pushliteral(L, "interrupted");
-  qnl_task_cancel(L, G->main_task, -1);
-  return 0;
-}
-
-static void interrupt_main(qnl_state_t *G)
-{
-  G->interrupted = false;
-  if (G->main_task != NULL && !qnl_task_ended(G->main_task)) {
-    lua_pushcfunction(G->L, cancel_main);
-    lua_pushlightuserdata(G->L, G);
-    if (lua_pcall(G->L, 1, 0, 0) != LUA_OK) {
-      lua_pop(G->L, 1);
-    }
-  }
-}
-
 void qnl_run_until(qnl_state_t *G, qnl_task_t *t)
 {
-  bool warned = false;
   qnl_task_t *outer = G->until;
+  bool warned = false;
   G->until = t;
   while (!qnl_task_ended(t) && !G->exiting) {
     if (!qn_loop_turn(G->loop, QN_TURN_ONCE) && !qnl_task_ended(t) && !G->exiting) {
@@ -55,46 +36,27 @@ void qnl_run_until(qnl_state_t *G, qnl_task_t *t)
         break;
       }
     }
-    if (G->interrupted) { /* a signal came while no Lua code ran */
-      interrupt_main(G);
-    }
   }
   G->until = outer;
 }
 
-static const char key_os_exit = 0;
-
-void qnl_keep_os_exit(lua_State *L)
-{
-  lua_getglobal(L, LUA_OSLIBNAME);
-  if (lua_istable(L, -1)) {
-    lua_getfield(L, -1, "exit");
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &key_os_exit);
-  }
-  lua_pop(L, 1);
-}
-
-void qnl_end_process(qnl_state_t *G)
-{
-  lua_State *L = G->L;
-  int status = G->exit_status;
-  fflush(NULL);
-  if (lua_checkstack(L, 4) && lua_rawgetp(L, LUA_REGISTRYINDEX, &key_os_exit) == LUA_TFUNCTION) {
-    lua_pushinteger(L, status);
-    lua_pushboolean(L, 1); /* close the state */
-    lua_call(L, 2, 0);
-  }
-  exit(status);
-}
-
-void qnl_exit_now(qnl_state_t *G)
-{
-  qnl_shutdown(G, 5000);
-  qnl_end_process(G);
-}
-
 /* --- the end --------------------------------------------------------------------------------- */
 
+bool qnl_step(qnl_state_t *G, uint64_t until)
+{
+  int ms = qn_loop_timeout(G->loop);
+  uint64_t now = qn_loop_fresh(G->loop), left = until > now ? until - now : 0;
+  if (ms != 0 && left != 0) {
+    struct pollfd p = {.fd = qn_loop_fd(G->loop), .events = POLLIN};
+    if (ms < 0 || (uint64_t)ms > left) {
+      ms = left > INT_MAX ? INT_MAX : (int)left;
+    }
+    poll(&p, 1, ms);
+  }
+  return qn_loop_turn(G->loop, QN_TURN_NOWAIT);
+}
+
+/* Handlers of unhandled errors may finish: they are not what is being stopped. */
 static int cancel_all(lua_State *L)
 {
   qnl_state_t *G = lua_touserdata(L, 1);
@@ -103,7 +65,7 @@ static int cancel_all(lua_State *L)
   for (qn_list_t *node = G->tasks.next, *next; node != &G->tasks; node = next) {
     next = node->next;
     qnl_task_t *t = TASK_OF(node, all);
-    if (!t->is_handler) { /* whoever reports a failure may finish */
+    if (!t->is_handler) {
       qnl_task_stop(L, t, -1);
     }
   }
@@ -119,55 +81,94 @@ static void cancel_everything(qnl_state_t *G)
   }
 }
 
-/* The coroutine of a task that does not end: its pending <close> variables run without being able to
- * wait, then it is gone. */
-static void close_task(qnl_state_t *G, qnl_task_t *t)
+/* A signal during the end, or the second one, is impatience. */
+static bool patient(qnl_state_t *G)
 {
-  qn_op_forget(&t->op);
-  qnl_abandon(t);
-  t->co.in_wait = false;
-  t->status = QNL_TASK_CANCELLED;
-  t->own.draining = false;
-  if (t->started) {
-    qnl_co_close_inner(G->L, t, &t->co);
-    qnl_close_thread(t->co.L, G->L);
-  }
-  lua_settop(t->co.L, 0);
-  t->nargs = 0;
+  return G->interrupt != QNL_INT_PENDING && qn_loop_fresh(G->loop) < G->grace_end;
 }
 
-void qnl_shutdown(qnl_state_t *G, uint64_t grace_ms)
+/* Errors that wait for their report get it. */
+static void finish_reports(qnl_state_t *G)
 {
-  uint64_t end = qn_loop_fresh(G->loop) + grace_ms;
-  int spins = 0;
-  G->stopping = true;
-  cancel_everything(G);
-  qn_timer_start(G->loop, &G->grace_timer, end, G->grace_timer.fire);
-  while (G->n_tasks > 0 && qn_loop_fresh(G->loop) < end) {
-    int64_t before = G->n_tasks;
-    bool alive = qn_loop_turn(G->loop, QN_TURN_ONCE);
-    cancel_everything(G); /* those that were spawned meanwhile */
-    if (!alive && G->n_tasks == before && ++spins > 3) {
-      break;
+  while ((G->n_handlers > 0 || qn_ready_queued(&G->unhandled_ready)) && patient(G)) {
+    if (!qnl_step(G, G->grace_end)) {
+      return;
     }
   }
-  /* what was written is still sent */
+}
+
+/* What was written is still sent. */
+static void finish_streams(qnl_state_t *G)
+{
   qn_streams_close(G->loop);
-  while (qn_loop_fresh(G->loop) < end && qn_streams_closing(G->loop)) {
-    if (!qn_loop_turn(G->loop, QN_TURN_ONCE)) {
+  while (qn_streams_closing(G->loop) && patient(G)) {
+    if (!qnl_step(G, G->grace_end)) {
       break;
     }
   }
   qn_streams_abort(G->loop);
-  qn_timer_stop(G->loop, &G->grace_timer);
-  qnl_flush_unhandled(G);
-  while (G->tasks.next != &G->tasks) {
-    qnl_task_t *t = TASK_OF(G->tasks.next, all);
-    qn_list_t *node = &t->all;
-    close_task(G, t);
-    node->prev->next = node->next;
-    node->next->prev = node->prev;
-    node->next = node->prev = NULL;
-    G->n_tasks--;
+}
+
+/* A coroutine that is closed from outside can wait in its <close> variables all the same: nobody turns
+ * the loop now, so it does that itself, as the main thread of a stock interpreter would. */
+static void close_task(qnl_state_t *G, qnl_task_t *t)
+{
+  G->blocker->cancel_at = G->grace_end;
+  G->closing_task = t;
+  qnl_task_close(t);
+  G->closing_task = NULL;
+  G->blocker->cancel_at = QNL_NEVER;
+}
+
+/* Those that have called exit do not go on. */
+static bool close_parked(qnl_state_t *G)
+{
+  for (qn_list_t *node = G->tasks.next; node != &G->tasks; node = node->next) {
+    if (qnl_is_parked(TASK_OF(node, all))) {
+      close_task(G, TASK_OF(node, all));
+      return true;
+    }
   }
+  return false;
+}
+
+static void finish_tasks(qnl_state_t *G)
+{
+  int idle = 0;
+  cancel_everything(G);
+  while (G->n_tasks > 0 && patient(G)) {
+    int64_t before = G->n_tasks;
+    while (close_parked(G)) {
+    }
+    bool alive = qnl_step(G, G->grace_end);
+    cancel_everything(G); /* those that were spawned meanwhile */
+    idle = !alive && G->n_tasks == before ? idle + 1 : 0;
+    if (idle > 3) {
+      break;
+    }
+  }
+}
+
+/* What does not end by itself. The last born go first: parents wait for their children. */
+static void close_tasks(qnl_state_t *G)
+{
+  for (int64_t n = G->n_tasks; n > 0 && G->tasks.prev != &G->tasks; n--) {
+    close_task(G, TASK_OF(G->tasks.prev, all));
+  }
+  qnl_step(G, 0); /* parents whose last child has ended */
+}
+
+void qnl_stop(qnl_state_t *G, uint64_t grace_ms)
+{
+  if (G->stopping || G->loop == NULL) {
+    return;
+  }
+  G->grace_end = qn_loop_fresh(G->loop) + grace_ms;
+  finish_reports(G);
+  G->stopping = true;
+  finish_tasks(G);
+  finish_reports(G);
+  qnl_flush_unhandled(G);
+  close_tasks(G);
+  finish_streams(G);
 }

@@ -378,6 +378,22 @@ static void close_body(qnl_task_t *t)
   end_body(t);
 }
 
+void qnl_task_close(qnl_task_t *t)
+{
+  qn_op_forget(&t->op);
+  qnl_abandon(t);
+  t->doomed = true;
+  if (!t->started || t->body_gone) {
+    t->started = true;
+    lua_settop(t->co.L, 0);
+    lua_pushnil(t->co.L);
+    t->cancelled_body = true;
+    end_body(t);
+  } else {
+    close_body(t);
+  }
+}
+
 void qnl_resume(qnl_task_t *t)
 {
   qnl_state_t *G = t->G;
@@ -403,6 +419,9 @@ void qnl_resume(qnl_task_t *t)
   G->running = &t->co;
   G->budget = QNL_BUDGET;
   G->n_switches++;
+  if (QN_UNLIKELY(G->interrupt == QNL_INT_PENDING)) { /* it came while nothing ran */
+    qnl_interrupt_arm(&t->co);
+  }
   int status = lua_resume(co, G->L, nargs, &nres);
   G->running = outer;
   if (QN_LIKELY(status == LUA_YIELD)) {

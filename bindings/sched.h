@@ -9,6 +9,8 @@
 
 #include "qnl.h"
 
+#include <signal.h>
+
 typedef struct qnl_co qnl_co_t;
 typedef struct qnl_scope qnl_scope_t;
 typedef struct qnl_nursery qnl_nursery_t;
@@ -109,8 +111,18 @@ struct qnl_state {
   unsigned budget;        /* ready results left before the running task must step back */
   int exit_status;
   bool exiting, stopping, closing; /* qn.exit was called; tasks are being cancelled; lua_close runs */
-  bool had_unhandled, own_loop, interrupted;
-  qn_timer_t grace_timer;
+  bool had_unhandled, own_loop;
+  bool stock;               /* a stock interpreter (or a host that only opens the module): nobody drives us */
+  bool interrupted_main;    /* an interrupt has cancelled task 0 */
+  volatile sig_atomic_t interrupt; /* a qnl_interrupt_t */
+  qnl_scope_t *line;        /* what an interrupt ends instead of task 0 (the line of a REPL) */
+  qn_ready_t interrupt_ready;
+  uint64_t grace_end;       /* when stopping: until then there is patience */
+  qnl_task_t *closing_task; /* it is closed from outside: its coroutines wait like the main thread */
+  qn_list_t handles;        /* userdata that hold C objects, linked by their boxes */
+  void *sentinel;           /* state.c: notices lua_close before any handle is collected */
+  qnl_state_t **owner;      /* set to NULL when this state goes away */
+  bool *whole;              /* what qnl_state_close has said, for who cannot ask */
   qn_ready_t collect_ready; /* collects so that dropped failed tasks are reported */
   qn_timer_t collect_timer;
   uint64_t collect_after;
@@ -119,6 +131,12 @@ struct qnl_state {
   qn_ready_t emit_ready;
 };
 
+/* First signal: PENDING until Lua or the loop's thread has seen it, then DELIVERED; the next one is not
+ * taken any more. */
+typedef enum qnl_interrupt { QNL_INT_NONE, QNL_INT_PENDING, QNL_INT_DELIVERED } qnl_interrupt_t;
+
+#define QNL_GRACE 5000u      /* ms: the end of a program waits so long for clean-up and unsent bytes */
+#define QNL_ORPHAN_GRACE 200u /* ms: ... and for calls in the thread pool that nobody waits for */
 #define QNL_BUDGET 64
 /* A cancelled task that goes on waiting is closed from outside when it has been refused so often, and
  * for so long (ms). */
@@ -138,6 +156,9 @@ void qnl_task_cancel(lua_State *L, qnl_task_t *t, int reason_idx); /* reason_idx
 /* The same with the very value that its waits raise. */
 void qnl_task_stop(lua_State *L, qnl_task_t *t, int value_idx);
 bool qnl_task_ended(const qnl_task_t *t);
+/* Ends what the task runs from outside: its pending <close> variables run, then it waits for its
+ * children, which are cancelled. */
+void qnl_task_close(qnl_task_t *t);
 void qnl_task_anchor(lua_State *L, qnl_task_t *t, int idx);
 void qnl_task_unanchor(lua_State *L, qnl_task_t *t);
 void qnl_push_task(lua_State *L, qnl_task_t *t); /* an anchored one */
@@ -210,16 +231,39 @@ void qnl_finish_handlers(qnl_state_t *G, uint64_t grace_ms);
 /* Turns the loop until `t` has ended, qn.exit was called, or nothing can happen any more (then `t` and
  * what is beneath it get a deadlock error and have one more chance). */
 void qnl_run_until(qnl_state_t *G, qnl_task_t *t);
-/* Cancels every task, gives them `grace_ms`, then closes what is left from outside. */
-void qnl_shutdown(qnl_state_t *G, uint64_t grace_ms);
-/* qn.exit was called while the main thread waits by itself: the end of the process. */
-_Noreturn void qnl_exit_now(qnl_state_t *G);
-/* Closes the state and exits with G->exit_status, by the interpreter's own os.exit: closing the state of a
- * stock interpreter unloads this very code. */
-_Noreturn void qnl_end_process(qnl_state_t *G);
-void qnl_keep_os_exit(lua_State *L);
+/* Once: cancels every task and gives them `grace_ms`, then closes what is left of them from outside and
+ * sends what streams still hold. Afterwards nothing runs any more. */
+void qnl_stop(qnl_state_t *G, uint64_t grace_ms);
+/* One wait for events until `until` (ms), then a turn without waiting: unlike a turn that waits it comes
+ * back as soon as something has happened. */
+bool qnl_step(qnl_state_t *G, uint64_t until);
+
+/* state.c */
+/* Makes the state of `L` with a loop of its own, or one on the host's. Raises. */
+qnl_state_t *qnl_state_new(lua_State *L, struct uv_loop_s *uv);
+/* Stops, closes all handles and the loop. Functions of qn raise from now on. False: calls in the thread
+ * pool were still running, so the loop's memory was left to them. */
+bool qnl_state_close(qnl_state_t *G);
+/* Where nobody tells us that the Lua state will be closed: the last thing before code of the main thread
+ * goes on. Raises when out of memory. */
+void qnl_watch_close(lua_State *L, qnl_state_t *G);
 
 /* init.c */
-qnl_state_t *qnl_state_new(lua_State *L, qn_loop_t *loop, bool own_loop);
+int qnl_forget_modules(lua_State *L);
+
+/* class.c */
+void qnl_collect_all(qnl_state_t *G);
+
+/* exit.c */
+/* The process ends now: only for standalone states, on the main thread, outside of the loop. */
+int qnl_exit_process(qnl_state_t *G);
+/* Whether the task has called exit and sleeps for good. */
+bool qnl_is_parked(const qnl_task_t *t);
+
+/* interrupt.c */
+/* Async-signal-safe. False: an earlier one has not been dealt with. */
+bool qnl_interrupt(qnl_state_t *G);
+/* Makes an interrupt that came a moment ago reach the coroutine that is about to run. */
+void qnl_interrupt_arm(qnl_co_t *co);
 
 #endif

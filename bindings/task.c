@@ -353,17 +353,12 @@ void qnl_flush_unhandled(qnl_state_t *G)
 void qnl_finish_handlers(qnl_state_t *G, uint64_t grace_ms)
 {
   uint64_t end = qn_loop_fresh(G->loop) + grace_ms;
-  if (G->n_handlers == 0 && !qn_ready_queued(&G->unhandled_ready)) {
-    return;
-  }
-  qn_timer_start(G->loop, &G->grace_timer, end, G->grace_timer.fire);
   while ((G->n_handlers > 0 || qn_ready_queued(&G->unhandled_ready)) && !G->exiting &&
          qn_loop_fresh(G->loop) < end) {
-    if (!qn_loop_turn(G->loop, QN_TURN_ONCE)) {
+    if (!qnl_step(G, end)) {
       break;
     }
   }
-  qn_timer_stop(G->loop, &G->grace_timer);
 }
 
 static int core_on_unhandled(lua_State *L)

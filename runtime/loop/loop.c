@@ -8,7 +8,14 @@
  */
 #include "loop/loop_core.h"
 
-static void on_wake(uv_async_t *wake) { (void)wake; /* the poll has ended: that is all */ }
+/* The poll has ended, which is what most want. */
+static void on_wake(uv_async_t *wake)
+{
+  qn_loop_t *loop = wake->data;
+  if (loop->on_wakeup != NULL) {
+    qn_ready_queue(loop, loop->on_wakeup);
+  }
+}
 
 /* --- life ------------------------------------------------------------------------------------ */
 
@@ -218,6 +225,8 @@ void qn_loop_hold(qn_loop_t *loop, bool on)
     uv_unref((uv_handle_t *)&loop->wake);
   }
 }
+
+void qn_loop_on_wakeup(qn_loop_t *loop, qn_ready_t *r) { loop->on_wakeup = r; }
 
 void qn_loop_wakeup(qn_loop_t *loop) { uv_async_send(&loop->wake); }
 

@@ -51,6 +51,7 @@ struct qn_loop {
   qn__heap_t heap;
   uint8_t *chunk;
   void *data;
+  qn_ready_t *on_wakeup; /* of the embedder: queued when the wake handle fires */
   unsigned holds;
   int services; /* service handles that are not closed */
   qn__trace_fn trace;

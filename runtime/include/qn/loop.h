@@ -57,6 +57,8 @@ QN_API void *qn_loop_data(const qn_loop_t *loop);
 
 /* Wakes the loop; the only function here that other threads and signal handlers may call. */
 QN_API void qn_loop_wakeup(qn_loop_t *loop);
+/* Queues `r` after each wake-up (several may count as one); NULL: nothing. */
+QN_API void qn_loop_on_wakeup(qn_loop_t *loop, qn_ready_t *r);
 
 /* Ready list. */
 QN_API void qn_ready_init(qn_ready_t *r, void (*run)(qn_ready_t *r));

@@ -537,3 +537,41 @@ TEST(two_loops_in_two_threads)
   }
   pthread_barrier_destroy(&both_made);
 }
+
+typedef struct woken {
+  qn_ready_t ready;
+  qn_loop_t *loop;
+  int runs, turning;
+} woken_t;
+
+static void note_wakeup(qn_ready_t *r)
+{
+  woken_t *w = (woken_t *)(void *)((char *)r - offsetof(woken_t, ready));
+  w->runs++;
+  w->turning += qn_loop_in_turn(w->loop);
+}
+
+TEST(a_wakeup_queues_what_the_embedder_wants)
+{
+  rig_t rig;
+  woken_t w = {0};
+  rig_open(&rig);
+  w.loop = rig.loop;
+  qn_ready_init(&w.ready, note_wakeup);
+  qn_loop_on_wakeup(rig.loop, &w.ready);
+  CHECK(!qn_loop_in_turn(rig.loop));
+  qn_loop_hold(rig.loop, true); /* else the loop is not alive and does not poll */
+  qn_loop_wakeup(rig.loop);
+  TURN_UNTIL(rig.loop, w.runs > 0);
+  CHECK_INT(w.turning, w.runs);
+  CHECK(!qn_loop_in_turn(rig.loop));
+  qn_loop_on_wakeup(rig.loop, NULL);
+  int runs = w.runs;
+  qn_loop_wakeup(rig.loop);
+  for (int i = 0; i < 5; i++) {
+    qn_loop_turn(rig.loop, QN_TURN_NOWAIT);
+  }
+  CHECK_INT(w.runs, runs);
+  qn_loop_hold(rig.loop, false);
+  rig_close(&rig);
+}
