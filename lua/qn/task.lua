@@ -251,6 +251,9 @@ function M.sort(t, less)
   if type(t) ~= "table" then
     error("bad argument #1 to 'sort' (table expected, got " .. type(t) .. ")", 2)
   end
+  if less ~= nil then
+    check_function(less, 2, "sort")
+  end
   less = less or function(a, b) return a < b end
   local n = #t
   local from, to = table.move(t, 1, n, 1, {}), {}
@@ -337,8 +340,11 @@ function M.gsub(s, pattern, repl, n)
   local anchored = pattern:sub(1, 1) == "^"
   local behind = 0 -- the position behind the last match, where no empty one may follow
   while (not n or count < n) and pos <= #s + 1 do
-    local found = table.pack(string.find(s, pattern, pos))
-    local first, last = found[1], found[2]
+    local found = table.pack(pcall(string.find, s, pattern, pos))
+    if not found[1] then
+      error(found[2], 2) -- a malformed pattern: the caller's
+    end
+    local first, last = found[2], found[3]
     if not first then
       break
     end
@@ -350,8 +356,8 @@ function M.gsub(s, pattern, repl, n)
     end
     behind = last + 1
     local whole = s:sub(first, last)
-    if found.n > 2 then
-      out[#out + 1] = replacement(repl, whole, table.unpack(found, 3, found.n))
+    if found.n > 3 then
+      out[#out + 1] = replacement(repl, whole, table.unpack(found, 4, found.n))
     else
       out[#out + 1] = replacement(repl, whole, whole)
     end
