@@ -205,20 +205,19 @@ void qnl_abandon(qnl_task_t *t)
   }
 }
 
-/* Somebody may have got hold of a waiting coroutine and resumed it by hand. */
-static void resumed_by_us(lua_State *L, qnl_state_t *G)
+/* Raising would unwind the stack on which the operation's memory lies, while it goes on. */
+int qnl_wait_on(lua_State *L, qnl_co_t *co, lua_KContext ctx, lua_KFunction k)
 {
-  if (QN_UNLIKELY(G->running == NULL || G->running->L != L)) {
-    qnl_throw(L, QN_KIND_INVALID, "NOT_SUSPENDED", "a coroutine that waits cannot be resumed by hand");
-  }
+  lua_settop(L, co->top);
+  return lua_yieldk(L, 0, ctx, k);
 }
 
 static int await_k(lua_State *L, int status, lua_KContext ctx)
 {
   qnl_task_t *t = (qnl_task_t *)ctx;
   (void)status;
-  if (!t->blocking) {
-    resumed_by_us(L, t->G);
+  if (QN_UNLIKELY(!t->blocking && !qnl_resumed_by_us(L, t->G))) {
+    return qnl_wait_on(L, t->wait_co, ctx, await_k);
   }
   int64_t result = t->op.result;
   if (QN_UNLIKELY(result == QNL_R_CANCEL || result == QNL_R_SCOPE)) {
@@ -304,6 +303,7 @@ int qnl_wait(lua_State *L, qnl_task_t *t, qnl_push_fn push)
   arm(t);
   t->status = QNL_TASK_WAITING;
   t->wait_co->in_wait = true;
+  t->wait_co->top = lua_gettop(L);
   return lua_yieldk(L, 0, (lua_KContext)t, await_k);
 }
 
@@ -311,7 +311,15 @@ static int restart_k(lua_State *L, int status, lua_KContext ctx)
 {
   (void)status;
   lua_CFunction fn = (lua_CFunction)ctx;
-  resumed_by_us(L, qnl_G(L));
+  qnl_state_t *G = qnl_G(L);
+  if (QN_UNLIKELY(!qnl_resumed_by_us(L, G))) {
+    for (qn_list_t *node = G->tasks.next; node != &G->tasks; node = node->next) {
+      qnl_task_t *t = (qnl_task_t *)(void *)((char *)node - offsetof(qnl_task_t, all));
+      if (t->wait_co != NULL && t->wait_co->L == L) {
+        return qnl_wait_on(L, t->wait_co, ctx, restart_k);
+      }
+    }
+  }
   return fn(L);
 }
 
@@ -339,6 +347,7 @@ int qnl_requeue(lua_State *L, lua_CFunction fn)
   qn_op_settle(&t->op, 0);
   t->status = QNL_TASK_WAITING;
   co->in_wait = true;
+  co->top = lua_gettop(L);
   return lua_yieldk(L, 0, (lua_KContext)fn, restart_k);
 }
 

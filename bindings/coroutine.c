@@ -155,6 +155,7 @@ static int go(lua_State *L, qnl_co_t *c, int nargs)
   if (status == LUA_YIELD && c->in_wait) {
     if (QN_LIKELY(outer != NULL && outer->L == L)) {
       outer->in_wait = true;
+      outer->top = lua_gettop(L);
     }
     return lua_yieldk(L, 0, (lua_KContext)c, resume_k);
   }
@@ -186,8 +187,8 @@ static int resume_k(lua_State *L, int status, lua_KContext ctx)
   qnl_co_t *c = (qnl_co_t *)ctx;
   (void)status;
   qnl_state_t *G = qnl_G(L);
-  if (G->running == NULL || G->running->L != L) {
-    return qnl_throw(L, QN_KIND_INVALID, "NOT_SUSPENDED", "a coroutine that waits cannot be resumed by hand");
+  if (QN_UNLIKELY(!qnl_resumed_by_us(L, G)) && c->parent != NULL) {
+    return qnl_wait_on(L, c->parent, ctx, resume_k);
   }
   if (!c->in_wait || lua_status(c->L) != LUA_YIELD) { /* closed from outside while it waited */
     c->in_wait = false;

@@ -148,8 +148,9 @@ static int drain(lua_State *L, qnl_task_t *t);
 
 static int drain_k(lua_State *L, int status, lua_KContext ctx)
 {
+  qnl_task_t *t = (qnl_task_t *)ctx;
   (void)status;
-  return drain(L, (qnl_task_t *)ctx);
+  return qnl_resumed_by_us(L, t->G) ? drain(L, t) : qnl_wait_on(L, &t->co, ctx, drain_k);
 }
 
 static int drain(lua_State *L, qnl_task_t *t)
@@ -167,6 +168,7 @@ static int drain(lua_State *L, qnl_task_t *t)
     qn_op_begin(&t->op, NULL, drained);
     t->status = QNL_TASK_DRAINING;
     t->co.in_wait = true;
+    t->co.top = lua_gettop(L);
     return lua_yieldk(L, 0, (lua_KContext)t, drain_k);
   }
   return lua_gettop(L) - 2;
@@ -200,6 +202,46 @@ static int trampoline(lua_State *L)
   lua_insert(L, 2);
   int status = lua_pcallk(L, lua_gettop(L) - 3, LUA_MULTRET, 2, (lua_KContext)t, body_k);
   return body_k(L, status, (lua_KContext)t);
+}
+
+/* In a stock interpreter user code may close the thread of a task (coroutine.running tells it) while an
+ * operation uses memory on its stack. Then this is the last to run there. */
+static int thread_closed(lua_State *L)
+{
+  qnl_task_t *t = *(qnl_task_t **)lua_touserdata(L, 1);
+  if (!qn_op_idle(&t->op)) { /* else it ends by itself, or by our hand */
+    qn_op_forget(&t->op);
+    qnl_abandon(t);
+    t->own.draining = false;
+    t->closed_by_hand = true;
+    qn_op_begin(&t->op, NULL, drained);
+    qn_op_settle(&t->op, 0);
+  }
+  return 0;
+}
+
+static int guarded_k(lua_State *L, int status, lua_KContext ctx)
+{
+  (void)status, (void)ctx;
+  return lua_gettop(L) - 1;
+}
+
+/* The trampoline with a last <close> variable beneath it. */
+static int guarded_trampoline(lua_State *L)
+{
+  qnl_task_t **guard = lua_newuserdatauv(L, sizeof(qnl_task_t *), 0);
+  *guard = lua_touserdata(L, 1);
+  if (luaL_newmetatable(L, "qn.task.guard")) {
+    lua_pushcfunction(L, thread_closed);
+    lua_setfield(L, -2, "__close");
+  }
+  lua_setmetatable(L, -2);
+  lua_insert(L, 1);
+  lua_toclose(L, 1);
+  lua_pushcfunction(L, trampoline);
+  lua_insert(L, 2);
+  lua_callk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, guarded_k);
+  return guarded_k(L, LUA_OK, 0);
 }
 
 /* --- spawn ----------------------------------------------------------------------------------- */
@@ -246,7 +288,7 @@ qnl_task_t *qnl_spawn(lua_State *L, qnl_state_t *G, qnl_nursery_t *n, int nargs)
   qnl_set_metatable(L, &qnl_class_task);
   qnl_task_anchor(L, t, -1);
   lua_insert(L, base); /* below the function */
-  lua_pushcfunction(co, trampoline);
+  lua_pushcfunction(co, G->stock ? guarded_trampoline : trampoline);
   lua_pushlightuserdata(co, t);
   lua_xmove(L, co, nargs + 1);
   note_site(L, t);
@@ -402,6 +444,13 @@ void qnl_resume(qnl_task_t *t)
   int nargs = 0, nres = 0;
   if (QN_UNLIKELY(t->body_gone)) { /* the last child has ended */
     finish_body(t);
+    return;
+  }
+  if (QN_UNLIKELY(t->closed_by_hand)) {
+    t->closed_by_hand = false;
+    t->cancelled_body = true;
+    lua_settop(co, 0);
+    end_body(t);
     return;
   }
   if (QN_UNLIKELY(!t->started)) {

@@ -35,6 +35,7 @@ struct qnl_co {
   qnl_co_t *parent;    /* who resumed it, while it runs or waits */
   qnl_scope_t *scopes; /* innermost */
   qn_list_t link;      /* in task->cos; not for the task's own coroutine */
+  int top;             /* its stack while in_wait: who resumes it by hand adds arguments */
   bool in_wait;        /* suspended because something beneath waits for I/O */
   bool dead;           /* stands for the thread of a task that has ended */
 };
@@ -92,6 +93,7 @@ struct qnl_task {
   bool doomed;            /* it has swallowed its cancellation too often: ended from outside */
   bool body_gone;         /* its coroutine was closed while children were alive */
   bool known_thread;      /* user code has its thread (coroutine.running) */
+  bool closed_by_hand;    /* its coroutine was closed by the stock coroutine.close while it waited */
   uint32_t n_scopes;      /* open ones of all its coroutines: waits must look when there are any */
   uint32_t n_refused;     /* waits that were refused because it is cancelled */
   uint64_t ticket;        /* drawn by core.ticket, used by core.park; 0 = none */
@@ -207,6 +209,12 @@ void qnl_nursery_adopt(lua_State *L, qnl_nursery_t *from, qnl_nursery_t *to);
 qnl_nursery_t *qnl_innermost_nursery(qnl_state_t *G);
 
 /* await.c */
+/* A coroutine that waits was resumed by somebody else: it waits on. */
+int qnl_wait_on(lua_State *L, qnl_co_t *co, lua_KContext ctx, lua_KFunction k);
+static inline bool qnl_resumed_by_us(const lua_State *L, const qnl_state_t *G)
+{
+  return G->running != NULL && G->running->L == L;
+}
 /* The wait that is being prepared or under way ends without its results: gives back what it holds.
  * For who ends a coroutine from outside; its stack must still be there. */
 void qnl_abandon(qnl_task_t *t);
