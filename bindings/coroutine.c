@@ -222,6 +222,12 @@ static int co_resume(lua_State *L)
                                : "cannot resume dead coroutine");
     return fail(L, co, LUA_OK);
   }
+  const qnl_task_t *resumer = qnl_running_task(qnl_G(L));
+  if (QN_UNLIKELY(c->scopes != NULL && c->task != resumer && resumer != NULL) &&
+      qnl_co_is_awaited_by(c, resumer)) {
+    lua_pushliteral(L, "cannot resume a coroutine whose group waits for the task that does it");
+    return fail(L, co, LUA_OK);
+  }
   lua_xmove(L, co, nargs);
   return go(L, c, nargs);
 }

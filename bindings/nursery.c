@@ -201,6 +201,19 @@ void qnl_nursery_adopt(lua_State *L, qnl_nursery_t *from, qnl_nursery_t *to)
   }
 }
 
+bool qnl_co_is_awaited_by(const qnl_co_t *co, const qnl_task_t *t)
+{
+  for (const qnl_scope_t *s = co->scopes; s != NULL; s = s->outer) {
+    for (const qnl_task_t *up = t; s->kind == QNL_SCOPE_NURSERY && up != NULL && up->nursery != NULL;
+         up = up->nursery->owner) {
+      if (up->nursery == &GROUP_OF(s)->n) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 void qnl_nursery_set_owner(qnl_scope_t *s, qnl_task_t *owner) { GROUP_OF(s)->n.owner = owner; }
 
 void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s)

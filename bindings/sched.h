@@ -202,6 +202,8 @@ void qnl_nursery_cancel(lua_State *L, qnl_nursery_t *n, int reason_idx);
 /* Nobody can wait for this explicit nursery any more: its children are cancelled and become those of
  * the task that opened it, or of the runtime. */
 void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s);
+/* Whether a group that `co` has open waits for `t`, directly or not: then `t` cannot become its owner. */
+bool qnl_co_is_awaited_by(const qnl_co_t *co, const qnl_task_t *t);
 void qnl_nursery_set_owner(qnl_scope_t *s, qnl_task_t *owner);
 /* Hands the live children of `from` over to `to` and cancels them. */
 void qnl_nursery_adopt(lua_State *L, qnl_nursery_t *from, qnl_nursery_t *to);

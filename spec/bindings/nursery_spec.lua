@@ -308,6 +308,26 @@ describe("qn.group", function()
     assert.same({ true, "child" }, { child:join() })
   end)
 
+  it("does not become that of one of its own tasks", function()
+    local co, seen
+    co = coroutine.create(function()
+      qn.group(function(g)
+        g:spawn(function()
+          qn.yield()
+          seen = table.pack(coroutine.resume(co))
+          seen.inner = table.pack(qn.spawn(function() return coroutine.resume(co) end):join())
+        end)
+        coroutine.yield("open")
+      end)
+    end)
+    assert.same({ true, "open" }, { coroutine.resume(co) })
+    while not (seen and seen.inner) do qn.yield() end
+    assert.is_false(seen[1])
+    assert.matches("whose group waits for the task", seen[2])
+    assert.is_false(seen.inner[2])
+    assert.same({ true }, { coroutine.resume(co) })
+  end)
+
   it("is refused where its end could not wait, and starts nothing", function()
     local before = qn.stats().tasks
     local ok, err = pcall(table.sort, { 1, 2 }, function()
