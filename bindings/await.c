@@ -113,6 +113,12 @@ static int not_yieldable(lua_State *L, const char *op)
                      "'%s' would wait in a coroutine outside any task: use qn.run (or the program qnlua)", op);
   }
   if (G->running->L != L) {
+    if (lua_getstack(G->running->L, 0, &ar) != 0 && lua_getinfo(G->running->L, "Sn", &ar) != 0 &&
+        *ar.what == 'C' && ar.name != NULL && strcmp(ar.name, "close") == 0) {
+      return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+                       "'%s' would wait in a <close> handler beneath coroutine.close, which cannot be "
+                       "interrupted: let the coroutine end by itself", op);
+    }
     return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
                      "'%s' would wait in a coroutine that the scheduler did not resume: use qn.install() "
                      "(or the program qnlua), whose coroutine library passes waits through",
