@@ -470,6 +470,9 @@ static int stream_unpack(lua_State *L)
   int64_t rc = qnl_scan_unpack((const uint8_t *)"", 0, false, &need, &probe);
   luaL_argcheck(L, rc != QN_E_INVALID, 2, probe.error);
   QNL_ENTER(L, G, t, stream_unpack, "read");
+  if (rc < 0) { /* larger than the limit whatever comes */
+    return fail(L, u, t, (int)rc);
+  }
   if (rc == 0 && need == 0) { /* an item of no bytes */
     return push_unpacked(L, t, u, &(qn_got_t){0});
   }
