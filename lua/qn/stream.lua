@@ -76,7 +76,8 @@ local join_options = { finish = { type = "boolean" }, timeout = { type = "second
 
 local function check_stream(value, index, name)
   if not pcall(Stream.bytes_sent, value) then
-    error(("bad argument #%d to '%s' (qn.Stream expected, got %s)"):format(index, name, type(value)), 3)
+    local text = "bad argument #%d to '%s' (qn.Stream expected, got %s)"
+    error(text:format(index, name, type(value)), 3)
   end
 end
 

@@ -89,15 +89,15 @@ static int eval_scan(const qn_want_t *w, qn__scan_t *scan, qn_slice_t bytes, boo
                      qn_got_t *got)
 {
   size_t max = want_max(w);
-  bool last = ended || err < 0;
-  if (bytes.size == 0 && last) {
+  if (bytes.size == 0 && (ended || err < 0)) {
     return at_end(got, bytes, ended, err);
   }
-  if (bytes.size == 0 || (bytes.size < scan->need && !last)) {
-    return QN_AGAIN;
+  if (bytes.size == 0 || (bytes.size < scan->need && !ended)) {
+    return err < 0 ? err : QN_AGAIN;
   }
   size_t need = scan->need; /* 0: the item begins (anew) */
-  int64_t n = w->scan(bytes.data, bytes.size, last, &need, w->arg);
+  /* behind an error there may have been more: what only the end completes is cut short */
+  int64_t n = w->scan(bytes.data, bytes.size, ended, &need, w->arg);
   if (n < 0) {
     return (int)n;
   }

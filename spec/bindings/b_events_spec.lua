@@ -332,10 +332,9 @@ describe("once and off", function()
     a:write("y")
     splits.until_true("three was called", function() return calls.three end)
     b:off()
-    local seen = false
     a:write("z")
     qn.sleep(0)
-    seen = calls.one or calls.two ~= 1 or calls.three ~= 1
+    local seen = calls.one or calls.two ~= 1 or calls.three ~= 1
     assert.is_false(seen)
     assert.equal(b, b:off("closed"))
     assert.equal("xyz", b:read(3))
