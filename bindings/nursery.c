@@ -220,7 +220,7 @@ void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s)
 {
   qnl_nursery_t *n = &GROUP_OF(s)->n;
   qnl_state_t *G = s->G;
-  qnl_task_t *owner = n->owner;
+  qnl_task_t *owner = s->co != NULL ? n->owner : NULL; /* left already: the owner may be gone */
   qnl_scope_leave(s);
   n->owner = NULL;
   n->draining = false;
@@ -338,6 +338,7 @@ static int nursery_leave(lua_State *L)
 {
   qnl_nursery_t *n = check(L);
   qnl_scope_leave(scope_of(n));
+  n->owner = NULL; /* a coroutine that dies behind this keeps its <close> variables for later */
   forget_value(L, &qnl_key_traces, scope_of(n));
   lua_newtable(L);
   for (lua_Integer i = 1; n->failed.next != &n->failed; i++) {

@@ -272,6 +272,18 @@ describe("qn.group", function()
     assert.is_true(qn.is_cancelled(select(2, child:join())))
   end)
 
+  it("whose coroutine has died of its error may be closed when its task is long gone", function()
+    local co = coroutine.create(function()
+      qn.group(function(g) g:spawn(error, "child", 0) end)
+    end)
+    assert(qn.spawn(function()
+      assert.same({ false, "child" }, { coroutine.resume(co) })
+    end):join())
+    collectgarbage()
+    collectgarbage()
+    assert.same({ false, "child" }, { coroutine.close(co) })
+  end)
+
   it("left open by a coroutine ends with the task, although the coroutine lives on", function()
     local child
     local step = coroutine.wrap(function()
