@@ -37,7 +37,7 @@ local homes = {
   mutex = "qn.sync", semaphore = "qn.sync", event = "qn.sync", condition = "qn.sync",
   join = "qn.stream",
   text_stream = "qn.stream", data_stream = "qn.stream",
-  install = "qn.install",
+  install = "qn.install", uninstall = "qn.install",
 }
 local modules = { tcp = "qn.tcp", unix = "qn.unix", file = "qn.file" }
 

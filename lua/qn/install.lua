@@ -3,11 +3,13 @@
 
 local core = require "qn.core"
 
+---@class qn
 local M = {}
 
 local originals -- what was there before; nil while nothing is replaced
 
----May be called again: what has been replaced since is replaced once more.
+---Replaces `coroutine.*`, `require` and `os.exit` by versions that can wait, for a stock interpreter or a
+---C host; qnlua has done it. May be called again: what has been replaced since is replaced once more.
 ---@return boolean
 function M.install()
   originals = originals or {
@@ -25,8 +27,7 @@ function M.install()
   return true
 end
 
----Puts back what `install` has replaced, where it is still there: the end of a runtime in the Lua state of
----a C host.
+---Puts back what `install` has replaced, where it is still there (a C host's state outlives its runtime).
 function M.uninstall()
   if not originals then
     return
