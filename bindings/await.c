@@ -1,9 +1,9 @@
 /* await.c: the bridge between operations and coroutines: enter, wait, resume.
  *
- * A waiting method starts its operation on the task's own op and yields; when the op is done the turn
- * resumes the task, and the continuation, running on the task itself, pushes results or raises. The one
- * invariant: nothing that can raise or allocate touches a coroutine that is not running, and lua_resume
- * on a task happens here only.
+ * A waiting method starts its operation on the task's own op and yields; when the op is done the
+ * turn resumes the task, and the continuation, running on the task itself, pushes results or
+ * raises. The one invariant: nothing that can raise or allocate touches a coroutine that is not
+ * running, and lua_resume on a task happens here only.
  */
 #include "sched.h"
 
@@ -13,17 +13,15 @@
 qn_op_t *qnl_op(qnl_task_t *t) { return &t->op; }
 qnl_wait_t *qnl_waiting(qnl_task_t *t) { return &t->wait; }
 
-/* The loop's clock is cut to whole milliseconds: one more makes sure that no time limit comes early. */
+/* The loop's clock is cut to whole milliseconds: one more makes sure that no time limit comes
+ * early. */
 uint64_t qnl_from_now(qnl_state_t *G, uint64_t ms)
 {
   uint64_t now = ms == QNL_NEVER ? 0 : qn_loop_fresh(G->loop);
   return ms >= QNL_NEVER - now - 1 ? QNL_NEVER : now + ms + (ms != 0);
 }
 
-void qnl_wait_for(qnl_task_t *t, uint64_t ms)
-{
-  t->wait.at = qnl_from_now(t->G, ms);
-}
+void qnl_wait_for(qnl_task_t *t, uint64_t ms) { t->wait.at = qnl_from_now(t->G, ms); }
 
 /* --- where waiting is impossible ------------------------------------------------------------- */
 
@@ -90,8 +88,9 @@ static int not_yieldable(lua_State *L, const char *op)
   for (int level = 1; lua_getstack(L, level, &ar) != 0; level++) {
     lua_getinfo(L, "Sfn", &ar);
     if (is_finalizer(&ar)) {
-      return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
-                       "'%s' would wait inside a finalizer (__gc), which cannot wait: let a task do it", op);
+      return qnl_throw(
+          L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+          "'%s' would wait inside a finalizer (__gc), which cannot wait: let a task do it", op);
     }
     const blocker_name_t *b = *ar.what == 'C' ? name_of_function(L) : NULL;
     lua_pop(L, 1);
@@ -104,30 +103,36 @@ static int not_yieldable(lua_State *L, const char *op)
   }
   qnl_state_t *G = qnl_state_of(L);
   if (L == G->L) {
-    return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE", "'%s' would wait on the main thread while %s",
-                     op, G->own_loop ? "the loop runs: spawn a task for it"
-                                     : "the host runs the loop: use qn_runtime_spawn");
+    return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+                     "'%s' would wait on the main thread while %s", op,
+                     G->own_loop ? "the loop runs: spawn a task for it"
+                                 : "the host runs the loop: use qn_runtime_spawn");
   }
   if (G->running == NULL) {
-    return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
-                     "'%s' would wait in a coroutine outside any task: use qn.run (or the program qnlua)", op);
+    return qnl_throw(
+        L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+        "'%s' would wait in a coroutine outside any task: use qn.run (or the program qnlua)", op);
   }
   if (G->running->L != L) {
     if (lua_getstack(G->running->L, 0, &ar) != 0 && lua_getinfo(G->running->L, "Sn", &ar) != 0 &&
         *ar.what == 'C' && ar.name != NULL && strcmp(ar.name, "close") == 0) {
-      return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
-                       "'%s' would wait in a <close> handler beneath coroutine.close, which cannot be "
-                       "interrupted: let the coroutine end by itself", op);
+      return qnl_throw(
+          L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+          "'%s' would wait in a <close> handler beneath coroutine.close, which cannot be "
+          "interrupted: let the coroutine end by itself",
+          op);
     }
-    return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
-                     "'%s' would wait in a coroutine that the scheduler did not resume: use qn.install() "
-                     "(or the program qnlua), whose coroutine library passes waits through",
-                     op);
+    return qnl_throw(
+        L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+        "'%s' would wait in a coroutine that the scheduler did not resume: use qn.install() "
+        "(or the program qnlua), whose coroutine library passes waits through",
+        op);
   }
-  return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
-                   "'%s' would wait beneath a C function that cannot be interrupted: call it from Lua code "
-                   "of the task itself",
-                   op);
+  return qnl_throw(
+      L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+      "'%s' would wait beneath a C function that cannot be interrupted: call it from Lua code "
+      "of the task itself",
+      op);
 }
 
 /* --- enter ----------------------------------------------------------------------------------- */
@@ -137,9 +142,11 @@ void qnl_check_stop(lua_State *L, qnl_task_t *t)
   if (t->n_scopes != 0 || t->cancel_at != QNL_NEVER) {
     qnl_scope_t *cause;
     qnl_co_t *co = t->blocking ? &t->co : t->G->running;
-    uint64_t limit = qnl_limit(t, co, &cause), now = limit != QNL_NEVER ? qn_loop_fresh(t->G->loop) : 0;
+    uint64_t limit = qnl_limit(t, co, &cause),
+             now = limit != QNL_NEVER ? qn_loop_fresh(t->G->loop) : 0;
     if (limit != QNL_NEVER && limit <= now) {
-      if (cause == NULL && ++t->n_refused > QNL_REFUSALS && now - limit > QNL_DEFIANCE && !t->blocking) {
+      if (cause == NULL && ++t->n_refused > QNL_REFUSALS && now - limit > QNL_DEFIANCE &&
+          !t->blocking) {
         t->doomed = true; /* it swallows its cancellation for ever: qnl_resume closes it */
         t->wait_co = co;
         co->in_wait = true;
@@ -165,7 +172,8 @@ void qnl_check_yieldable(lua_State *L, qnl_state_t *G, const char *op)
   }
 }
 
-/* A coroutine whose <close> variables run because qnl_stop closes it: nothing else can turn the loop. */
+/* A coroutine whose <close> variables run because qnl_stop closes it: nothing else can turn the
+ * loop. */
 static bool is_closing(lua_State *L, const qnl_state_t *G)
 {
   if (G->closing_task == NULL) {
@@ -204,7 +212,7 @@ qnl_task_t *qnl_enter(lua_State *L, qnl_state_t *G, const char *op)
 
 void qnl_abandon(qnl_task_t *t)
 {
-  void (*abandon)(qnl_task_t *t) = t->wait.abandon;
+  void (*abandon)(qnl_task_t * t) = t->wait.abandon;
   t->wait.abandon = NULL;
   if (abandon != NULL) {
     abandon(t);
@@ -231,7 +239,8 @@ static int await_k(lua_State *L, int status, lua_KContext ctx)
     qnl_scope_t *cause;
     uint64_t limit = qnl_limit(t, t->blocking ? &t->co : t->G->running, &cause);
     if (limit > qn_loop_fresh(t->G->loop)) { /* the scope that ended it was closed meanwhile */
-      qnl_push_error(L, &(qnl_errinfo_t){.code = QN_E_TIMEOUT, .op = t->wait.op, .phase = t->wait.phase});
+      qnl_push_error(
+          L, &(qnl_errinfo_t){.code = QN_E_TIMEOUT, .op = t->wait.op, .phase = t->wait.phase});
       return lua_error(L);
     }
     return qnl_raise_cause(L, t, cause);
@@ -331,8 +340,8 @@ static int restart_k(lua_State *L, int status, lua_KContext ctx)
 
 static void nothing_to_cancel(qn_op_t *op) { (void)op; }
 
-/* Steps back so that others run, then calls the method again from its start (its arguments are still
- * on its stack). */
+/* Steps back so that others run, then calls the method again from its start (its arguments are
+ * still on its stack). */
 int qnl_requeue(lua_State *L, lua_CFunction fn)
 {
   qnl_state_t *G = qnl_G(L);
@@ -359,7 +368,8 @@ int qnl_requeue(lua_State *L, lua_CFunction fn)
 
 void qnl_reconsider(qnl_task_t *t)
 {
-  if (t->status != QNL_TASK_WAITING || !qn_op_pending(&t->op) || t->wait.deaf || t->wait_co == NULL) {
+  if (t->status != QNL_TASK_WAITING || !qn_op_pending(&t->op) || t->wait.deaf ||
+      t->wait_co == NULL) {
     return;
   }
   qnl_scope_t *cause;

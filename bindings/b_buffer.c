@@ -1,14 +1,17 @@
 /* b_buffer.c: qn.buffer: reusable bytes, for code that must not make a Lua string per read.
  *
- * A buffer is plain memory of the runtime with a begin and an end; read_into fills it, write sends it.
- * While a waiting call looks at the bytes (pins > 0) whatever would move them raises.
+ * A buffer is plain memory of the runtime with a begin and an end; read_into fills it, write sends
+ * it. While a waiting call looks at the bytes (pins > 0) whatever would move them raises.
  */
 #include "b_stream.h"
 
 #include <string.h>
 
 qnl_buffer_t *qnl_test_buffer(lua_State *L, int idx) { return qnl_test(L, idx, &qnl_class_buffer); }
-qnl_buffer_t *qnl_check_buffer(lua_State *L, int idx) { return qnl_check(L, idx, &qnl_class_buffer); }
+qnl_buffer_t *qnl_check_buffer(lua_State *L, int idx)
+{
+  return qnl_check(L, idx, &qnl_class_buffer);
+}
 
 qnl_buffer_t *qnl_check_free_buffer(lua_State *L, int idx)
 {
@@ -83,7 +86,9 @@ static int buffer_tostring(lua_State *L)
   size_t size = qn_buf_size(&b->b);
   size_t i = start_of(luaL_optinteger(L, 2, 1), size);
   lua_Integer jj = luaL_optinteger(L, 3, -1);
-  size_t j = jj >= 0 ? ((size_t)jj > size ? size : (size_t)jj) : jj < -(lua_Integer)size ? 0 : size + (size_t)(jj + 1);
+  size_t j = jj >= 0                   ? ((size_t)jj > size ? size : (size_t)jj)
+             : jj < -(lua_Integer)size ? 0
+                                       : size + (size_t)(jj + 1);
   if (i > j) {
     lua_pushliteral(L, "");
   } else {
@@ -101,7 +106,8 @@ static int buffer_find(lua_State *L)
   size_t size = qn_buf_size(&b->b), from = start_of(luaL_optinteger(L, 3, 1), size) - 1;
   luaL_argcheck(L, n > 0, 2, "the delimiter must not be empty");
   const uint8_t *data = qn_buf_data(&b->b);
-  const uint8_t *hit = from <= size && size - from >= n ? memmem(data + from, size - from, what, n) : NULL;
+  const uint8_t *hit =
+      from <= size && size - from >= n ? memmem(data + from, size - from, what, n) : NULL;
   if (hit == NULL) {
     luaL_pushfail(L);
     return 1;
@@ -122,7 +128,8 @@ static int buffer_unpack(lua_State *L)
   luaL_argcheck(L, from <= size, 3, "initial position out of buffer");
   size_t before = from % 16; /* bytes that are passed only so that the alignment is the buffer's */
   qnl_unpack_scan_t scan = {.fmt = fmt, .max = SIZE_MAX / 4, .first = before};
-  int64_t total = qnl_scan_unpack((const uint8_t *)qn_buf_data(&b->b) + from, size - from, true, &need, &scan);
+  int64_t total =
+      qnl_scan_unpack((const uint8_t *)qn_buf_data(&b->b) + from, size - from, true, &need, &scan);
   luaL_argcheck(L, total != QN_E_INVALID, 2, scan.error);
   bool whole = total > 0 || (total == 0 && need == 0);
   luaL_argcheck(L, whole || total == QN_E_PROTOCOL, 2, "too few bytes in the buffer");
@@ -200,10 +207,15 @@ static int buffer_capacity(lua_State *L)
   return 1;
 }
 
-static const qnl_method_t buffer_methods[] = {
-    {"tostring", buffer_tostring, 0}, {"find", buffer_find, 0},       {"unpack", buffer_unpack, 0},
-    {"pack", buffer_pack, 0},         {"append", buffer_append, 0},   {"consume", buffer_consume, 0},
-    {"clear", buffer_clear, 0},       {"capacity", buffer_capacity, 0}, {NULL, NULL, 0}};
+static const qnl_method_t buffer_methods[] = {{"tostring", buffer_tostring, 0},
+                                              {"find", buffer_find, 0},
+                                              {"unpack", buffer_unpack, 0},
+                                              {"pack", buffer_pack, 0},
+                                              {"append", buffer_append, 0},
+                                              {"consume", buffer_consume, 0},
+                                              {"clear", buffer_clear, 0},
+                                              {"capacity", buffer_capacity, 0},
+                                              {NULL, NULL, 0}};
 static const qnl_method_t buffer_meta[] = {{"__len", buffer_len, 0}, {NULL, NULL, 0}};
 qnl_class_t qnl_class_buffer = {
     .name = "qn.Buffer", .methods = buffer_methods, .meta = buffer_meta, .collect = buffer_collect};

@@ -1,7 +1,7 @@
 /* b_bulk.c: bytes that never become Lua strings: core.copy and send_file.
  *
- * qn.join is built from two copies in lua/qn/stream.lua. Both calls hold the reading or writing side of
- * the streams they use; others get kind busy.
+ * qn.join is built from two copies in lua/qn/stream.lua. Both calls hold the reading or writing
+ * side of the streams they use; others get kind busy.
  */
 #include "b_stream.h"
 
@@ -44,9 +44,10 @@ static void abandon_copy(qnl_task_t *t) { qn_pump_end(&t->op); }
 
 static int core_copy(lua_State *L)
 {
-  static const qnl_opt_t desc[] = {{.name = "finish", .type = QNL_OPT_BOOL},
-                                   {.name = "limit", .type = QNL_OPT_INTEGER, .min = 1, .max = INT64_MAX},
-                                   {.name = "timeout", .type = QNL_OPT_SECONDS}};
+  static const qnl_opt_t desc[] = {
+      {.name = "finish", .type = QNL_OPT_BOOL},
+      {.name = "limit", .type = QNL_OPT_INTEGER, .min = 1, .max = INT64_MAX},
+      {.name = "timeout", .type = QNL_OPT_SECONDS}};
   qnl_opt_value_t v[3];
   qnl_state_t *G = qnl_G(L);
   qnl_stream_t *src = qnl_check_stream(L, 1), *dst = qnl_check_stream(L, 2);
@@ -55,7 +56,8 @@ static int core_copy(lua_State *L)
     return luaL_error(L, "copy: a transaction is open");
   }
   QNL_ENTER(L, G, t, core_copy, "copy");
-  qn_pump_opts_t o = {.limit = v[1].set ? (uint64_t)v[1].i : 0, .keep_open = v[0].set && v[0].i == 0};
+  qn_pump_opts_t o = {.limit = v[1].set ? (uint64_t)v[1].i : 0,
+                      .keep_open = v[0].set && v[0].i == 0};
   int rc = qn_pump_start(src->s, dst->s, &o, &t->op);
   if (rc != QN_AGAIN) {
     bool writes = rc != QN_E_BUSY && qn_stream_readable(src->s) && !qn_stream_writable(dst->s);
@@ -68,8 +70,8 @@ static int core_copy(lua_State *L)
 
 /* --- send_file ------------------------------------------------------------------------------- */
 
-/* The file that send_file has opened itself lives in wait.a until the end, or in wait.b a descriptor
- * of its own beside the user's, who may close his meanwhile. */
+/* The file that send_file has opened itself lives in wait.a until the end, or in wait.b a
+ * descriptor of its own beside the user's, who may close his meanwhile. */
 static void end_file(qnl_task_t *t)
 {
   if (t->wait.a != 0) {
@@ -110,9 +112,10 @@ typedef struct send_range {
 
 static send_range_t get_range(lua_State *L, int idx)
 {
-  static const qnl_opt_t desc[] = {{.name = "offset", .type = QNL_OPT_INTEGER, .min = 0, .max = INT64_MAX},
-                                   {.name = "count", .type = QNL_OPT_INTEGER, .min = 0, .max = INT64_MAX},
-                                   {.name = "timeout", .type = QNL_OPT_SECONDS}};
+  static const qnl_opt_t desc[] = {
+      {.name = "offset", .type = QNL_OPT_INTEGER, .min = 0, .max = INT64_MAX},
+      {.name = "count", .type = QNL_OPT_INTEGER, .min = 0, .max = INT64_MAX},
+      {.name = "timeout", .type = QNL_OPT_SECONDS}};
   qnl_opt_value_t v[3];
   qnl_opts(L, idx, "send_file", desc, 3, v);
   return (send_range_t){v[0].set ? (uint64_t)v[0].i : 0, v[1].set ? (uint64_t)v[1].i : UINT64_MAX,
@@ -138,7 +141,8 @@ static int push_opened(lua_State *L, qnl_task_t *t, int64_t result)
 {
   if (result < 0) {
     qn_file_end(&t->op);
-    return qnl_fail_info(L, &(qnl_errinfo_t){.code = (int)result, .op = "open", .peer = lua_tostring(L, 2)});
+    return qnl_fail_info(
+        L, &(qnl_errinfo_t){.code = (int)result, .op = "open", .peer = lua_tostring(L, 2)});
   }
   qn_file_t *f = qn_file_opened(&t->op);
   qn_file_end(&t->op);
@@ -153,7 +157,8 @@ static int stream_send_file(lua_State *L)
   bool by_path = lua_type(L, 2) == LUA_TSTRING;
   qnl_stream_t *file = by_path ? NULL : qnl_check(L, 2, &qnl_class_file);
   send_range_t range = get_range(L, 3);
-  luaL_argcheck(L, !by_path || strlen(lua_tostring(L, 2)) == lua_rawlen(L, 2), 2, "a path must not hold zeros");
+  luaL_argcheck(L, !by_path || strlen(lua_tostring(L, 2)) == lua_rawlen(L, 2), 2,
+                "a path must not hold zeros");
   QNL_ENTER(L, G, t, stream_send_file, "send_file");
   qnl_wait_for(t, range.timeout);
   t->wait.phase = "write";

@@ -1,9 +1,10 @@
 /* b_console.c: standard input for a REPL: waiting for it does not stop the loop.
  *
- * A thread of the pool polls the descriptor (which may be a terminal, a pipe or a file: epoll does not
- * take all of them, and its flags are shared with other processes, so they are not changed); the bytes
- * are read on the loop's thread, one by one up to the end of a line, so that what follows is left to
- * io.read. Invariant: a wait that ends early wakes its thread, so no call is left behind in the pool.
+ * A thread of the pool polls the descriptor (which may be a terminal, a pipe or a file: epoll does
+ * not take all of them, and its flags are shared with other processes, so they are not changed);
+ * the bytes are read on the loop's thread, one by one up to the end of a line, so that what follows
+ * is left to io.read. Invariant: a wait that ends early wakes its thread, so no call is left behind
+ * in the pool.
  */
 #include "qn/work.h"
 
@@ -23,7 +24,8 @@ typedef struct poll_call {
 
 static int64_t run_poll(qn_work_t *w)
 {
-  struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = ((poll_call_t *)w)->wake, .events = POLLIN}};
+  struct pollfd p[2] = {{.fd = STDIN_FILENO, .events = POLLIN},
+                        {.fd = ((poll_call_t *)w)->wake, .events = POLLIN}};
   while (poll(p, 2, -1) < 0) {
     if (errno != EINTR) {
       return -errno;
@@ -64,7 +66,8 @@ static void abandon(qnl_task_t *t)
   }
 }
 
-/* Pushes the bytes up to the end of the line, as far as they are there now; nil at the end of input. */
+/* Pushes the bytes up to the end of the line, as far as they are there now; nil at the end of
+ * input. */
 static int push_input(lua_State *L, qnl_task_t *t, int64_t result)
 {
   luaL_Buffer b;
@@ -126,7 +129,8 @@ static int wait_for_input(lua_State *L, qnl_task_t *t)
   return qnl_wait(L, t, push_input);
 }
 
-/* core.read_input() ! -> part of a line, or all of it with its end | nil at the end of input | nil, err */
+/* core.read_input() ! -> part of a line, or all of it with its end | nil at the end of input | nil,
+ * err */
 static int core_read_input(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);

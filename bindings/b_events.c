@@ -1,8 +1,8 @@
 /* b_events.c: what happens to streams and listeners becomes named events of their Lua objects.
  *
  * The runtime's observer only takes notes here (no Lua); the ready phase hands the notes to the Lua
- * dispatcher (lua/qn/events.lua), which runs handlers as tasks. An object with listeners that can still
- * have events is anchored: the collector leaves it alone. No listener, no emitter, no cost.
+ * dispatcher (lua/qn/events.lua), which runs handlers as tasks. An object with listeners that can
+ * still have events is anchored: the collector leaves it alone. No listener, no emitter, no cost.
  */
 #include "b_listen.h"
 
@@ -143,21 +143,13 @@ static void dispatch(lua_State *L, int event, int64_t arg)
   lua_pushvalue(L, 1);
   lua_pushstring(L, name_of(event));
   switch (event) {
-  case QN_EVENT_STATE:
-    lua_pushstring(L, qn_state_name((qn_state_t)arg));
-    break;
-  case QN_EVENT_WRITTEN:
-    lua_pushinteger(L, (lua_Integer)arg);
-    break;
+  case QN_EVENT_STATE: lua_pushstring(L, qn_state_name((qn_state_t)arg)); break;
+  case QN_EVENT_WRITTEN: lua_pushinteger(L, (lua_Integer)arg); break;
   case QN_EVENT_ERROR:
     qnl_push_stream_error(L, qnl_check_stream(L, 1), (int)arg, NULL, NULL);
     break;
-  case 'e':
-    qnl_push_error(L, &(qnl_errinfo_t){.code = (int)arg, .op = "accept"});
-    break;
-  default:
-    lua_pushnil(L);
-    break;
+  case 'e': qnl_push_error(L, &(qnl_errinfo_t){.code = (int)arg, .op = "accept"}); break;
+  default: lua_pushnil(L); break;
   }
   lua_call(L, 3, 0);
 }
@@ -189,7 +181,8 @@ static int deliver(lua_State *L)
   }
   qnl_stream_t *u = qnl_test(L, 1, &qnl_class_stream);
   if (u != NULL && !has_events_to_come(u) && (closed || !was_up)) {
-    /* the last event, or a connection that did not come about: CLOSED comes only after DISCONNECTED */
+    /* the last event, or a connection that did not come about: CLOSED comes only after DISCONNECTED
+     */
     qnl_unanchor(L, e);
   }
   return 0;
@@ -211,7 +204,8 @@ static void run_emit(qn_ready_t *r)
 {
   qnl_state_t *G = (qnl_state_t *)(void *)((char *)r - offsetof(qnl_state_t, emit_ready));
   while (G->emitters.next != &G->emitters) {
-    qnl_emitter_t *e = (qnl_emitter_t *)(void *)((char *)G->emitters.next - offsetof(qnl_emitter_t, link));
+    qnl_emitter_t *e =
+        (qnl_emitter_t *)(void *)((char *)G->emitters.next - offsetof(qnl_emitter_t, link));
     unlink_emitter(e);
     lua_pushcfunction(G->L, deliver);
     lua_pushlightuserdata(G->L, e);
@@ -332,9 +326,11 @@ static int core_observe(lua_State *L)
   if (listener != NULL) {
     qn_listener_observe(listener->l, mask != 0 ? listener_observer : NULL, e);
   } else {
-    unsigned ends = QN_EVENT_STATE | QN_EVENT_DISCONNECTED | QN_EVENT_CLOSED; /* for the anchoring */
+    unsigned ends =
+        QN_EVENT_STATE | QN_EVENT_DISCONNECTED | QN_EVENT_CLOSED; /* for the anchoring */
     qn_stream_observe(u->s, mask != 0 ? mask | ends : 0, mask != 0 ? stream_observer : NULL, e);
-    qn_stream_read_ahead(u->s, (mask & (QN_EVENT_READY_READ | QN_EVENT_DISCONNECTED | QN_EVENT_READ_ENDED)) != 0);
+    qn_stream_read_ahead(
+        u->s, (mask & (QN_EVENT_READY_READ | QN_EVENT_DISCONNECTED | QN_EVENT_READ_ENDED)) != 0);
   }
   return 0;
 }

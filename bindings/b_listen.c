@@ -1,5 +1,5 @@
-/* b_listen.c: listening sockets: listen, accept, pause, facts. serve, each and the graceful close are in
- * lua/qn/server.lua.
+/* b_listen.c: listening sockets: listen, accept, pause, facts. serve, each and the graceful close
+ * are in lua/qn/server.lua.
  *
  * Accepted connections wait in a bounded queue of the runtime; accept takes the first or waits.
  */
@@ -10,7 +10,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-qnl_listener_t *qnl_check_listener(lua_State *L, int idx) { return qnl_check(L, idx, &qnl_class_listener); }
+qnl_listener_t *qnl_check_listener(lua_State *L, int idx)
+{
+  return qnl_check(L, idx, &qnl_class_listener);
+}
 
 enum { O_BACKLOG, O_MAX_PENDING, O_REUSE_PORT, O_V6ONLY, O_FD, O_EXCLUSIVE, O_NODELAY, O_COUNT };
 static const qnl_opt_t listen_desc[O_COUNT] = {
@@ -112,8 +115,8 @@ static int core_unix_listen(lua_State *L)
   return open_listener(L, &a, &o, -1);
 }
 
-/* core.unix_remove(path) -> true | nil, err: a socket file that a dead server has left; nothing else is
- * ever removed. That there is none is no error. */
+/* core.unix_remove(path) -> true | nil, err: a socket file that a dead server has left; nothing
+ * else is ever removed. That there is none is no error. */
 static int core_unix_remove(lua_State *L)
 {
   size_t size;
@@ -194,7 +197,16 @@ static int listener_accept(lua_State *L)
 
 /* --- facts and switches ---------------------------------------------------------------------- */
 
-enum { L_ADDRESS, L_PORT, L_IS_LISTENING, L_PENDING, L_MAX_PENDING, L_PAUSED, L_DESCRIPTOR, L_STATE };
+enum {
+  L_ADDRESS,
+  L_PORT,
+  L_IS_LISTENING,
+  L_PENDING,
+  L_MAX_PENDING,
+  L_PAUSED,
+  L_DESCRIPTOR,
+  L_STATE
+};
 
 static int listener_fact(lua_State *L)
 {
@@ -217,18 +229,10 @@ static int listener_fact(lua_State *L)
       lua_pushnil(L);
     }
     break;
-  case L_IS_LISTENING:
-    lua_pushboolean(L, !closed);
-    break;
-  case L_PENDING:
-    lua_pushinteger(L, (lua_Integer)qn_listener_pending(u->l));
-    break;
-  case L_MAX_PENDING:
-    lua_pushinteger(L, (lua_Integer)qn_listener_max_pending(u->l));
-    break;
-  case L_PAUSED:
-    lua_pushboolean(L, qn_listener_paused(u->l));
-    break;
+  case L_IS_LISTENING: lua_pushboolean(L, !closed); break;
+  case L_PENDING: lua_pushinteger(L, (lua_Integer)qn_listener_pending(u->l)); break;
+  case L_MAX_PENDING: lua_pushinteger(L, (lua_Integer)qn_listener_max_pending(u->l)); break;
+  case L_PAUSED: lua_pushboolean(L, qn_listener_paused(u->l)); break;
   case L_STATE:
     lua_pushstring(L, qn_state_name(closed ? QN_STATE_UNCONNECTED : QN_STATE_LISTENING));
     break;
@@ -294,7 +298,10 @@ static int listener_tostring(lua_State *L)
   return 1;
 }
 
-static bool listener_is_open(void *obj) { return !qn_listener_is_closed(((qnl_listener_t *)obj)->l); }
+static bool listener_is_open(void *obj)
+{
+  return !qn_listener_is_closed(((qnl_listener_t *)obj)->l);
+}
 
 static void listener_collect(qnl_state_t *G, void *obj)
 {
@@ -341,9 +348,10 @@ qnl_class_t qnl_class_listener = {.name = "qn.Server",
 
 void qnl_open_listen(lua_State *L, qnl_state_t *G)
 {
-  static const qnl_method_t functions[] = {
-      {"tcp_listen", core_tcp_listen, 0}, {"unix_listen", core_unix_listen, 0},
-      {"unix_remove", core_unix_remove, 0}, {NULL, NULL, 0}};
+  static const qnl_method_t functions[] = {{"tcp_listen", core_tcp_listen, 0},
+                                           {"unix_listen", core_unix_listen, 0},
+                                           {"unix_remove", core_unix_remove, 0},
+                                           {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_listener);
   qnl_setfuncs(L, G, functions);
 }

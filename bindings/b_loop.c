@@ -63,8 +63,8 @@ static int core_pid(lua_State *L)
 }
 
 #ifdef QN_DEBUG
-/* core.alloc_fail_at(nth) -> whether the failure that was armed before has happened: for tests. The nth
- * allocation of the runtime from now fails, once; 0 = none. */
+/* core.alloc_fail_at(nth) -> whether the failure that was armed before has happened: for tests. The
+ * nth allocation of the runtime from now fails, once; 0 = none. */
 static int core_alloc_fail_at(lua_State *L)
 {
   lua_Integer n = luaL_checkinteger(L, 1);
@@ -78,8 +78,10 @@ static int core_alloc_fail_at(lua_State *L)
 
 void qnl_open_loop(lua_State *L, qnl_state_t *G)
 {
-  static const qnl_method_t functions[] = {{"now", core_now, 0},     {"time", core_time, 0},
-                                           {"stats", core_stats, 0}, {"pid", core_pid, 0},
+  static const qnl_method_t functions[] = {{"now", core_now, 0},
+                                           {"time", core_time, 0},
+                                           {"stats", core_stats, 0},
+                                           {"pid", core_pid, 0},
 #ifdef QN_DEBUG
                                            {"alloc_fail_at", core_alloc_fail_at, 0},
 #endif

@@ -1,8 +1,9 @@
-/* b_read.c: the reading half of section 4: read forms, recv, read_until, unpack, peek, skip, unread.
+/* b_read.c: the reading half of section 4: read forms, recv, read_until, unpack, peek, skip,
+ * unread.
  *
- * A read is a want (qn/stream.h) and a way to push what satisfied it. Bytes leave the stream's buffer
- * only when they are pushed, so a cancelled or timed-out read loses nothing. Several formats in one
- * read are one want after the other on the same call frame.
+ * A read is a want (qn/stream.h) and a way to push what satisfied it. Bytes leave the stream's
+ * buffer only when they are pushed, so a cancelled or timed-out read loses nothing. Several formats
+ * in one read are one want after the other on the same call frame.
  */
 #include "b_stream.h"
 
@@ -19,7 +20,8 @@ typedef struct read_opts {
   bool include;
 } read_opts_t;
 
-static read_opts_t get_opts(lua_State *L, int idx, const qnl_stream_t *u, const char *where, int n_desc)
+static read_opts_t get_opts(lua_State *L, int idx, const qnl_stream_t *u, const char *where,
+                            int n_desc)
 {
   read_opts_t o = {.timeout = qnl_read_timeout(u)};
   if (!lua_isnoneornil(L, idx)) {
@@ -32,7 +34,10 @@ static read_opts_t get_opts(lua_State *L, int idx, const qnl_stream_t *u, const 
   return o;
 }
 
-static uint64_t traffic(const qnl_stream_t *u) { return qn_stream_sent(u->s) + qn_stream_received(u->s); }
+static uint64_t traffic(const qnl_stream_t *u)
+{
+  return qn_stream_sent(u->s) + qn_stream_received(u->s);
+}
 
 static const char phase_idle[] = "idle";
 
@@ -64,7 +69,8 @@ static void begin_read(qnl_task_t *t, qnl_stream_t *u, uint64_t timeout)
 /* An idle limit is about both directions: traffic since the wait began starts it anew. */
 static bool still_busy(qnl_task_t *t, qnl_stream_t *u, int64_t result)
 {
-  return result == QN_E_TIMEOUT && t->wait.phase == phase_idle && traffic(u) != u->timeouts->traffic;
+  return result == QN_E_TIMEOUT && t->wait.phase == phase_idle &&
+         traffic(u) != u->timeouts->traffic;
 }
 
 /* --- taking bytes ---------------------------------------------------------------------------- */
@@ -92,7 +98,8 @@ static int take(lua_State *L, qnl_stream_t *u, size_t size, size_t drop)
     return rc;
   }
   lua_pushlstring(L, (const char *)d.data, size - drop);
-  size_t left = qn_stream_available(u->s); /* a finalizer may have run just now and closed the stream */
+  size_t left =
+      qn_stream_available(u->s); /* a finalizer may have run just now and closed the stream */
   qn_stream_consume(u->s, size < left ? size : left);
   return 0;
 }
@@ -226,15 +233,11 @@ static int parse_format(lua_State *L, int i)
 static qn_want_t want_of(int format, size_t n, size_t max)
 {
   switch (format) {
-  case '0':
-    return (qn_want_t){.kind = QN_WANT_SOME, .n = 1};
-  case '#':
-    return (qn_want_t){.kind = QN_WANT_UPTO, .n = n};
+  case '0': return (qn_want_t){.kind = QN_WANT_SOME, .n = 1};
+  case '#': return (qn_want_t){.kind = QN_WANT_UPTO, .n = n};
   case 'l':
-  case 'L':
-    return (qn_want_t){.kind = QN_WANT_DELIM, .delim = "\n", .delim_size = 1, .max = max};
-  case 'a':
-    return (qn_want_t){.kind = QN_WANT_ALL, .max = max};
+  case 'L': return (qn_want_t){.kind = QN_WANT_DELIM, .delim = "\n", .delim_size = 1, .max = max};
+  case 'a': return (qn_want_t){.kind = QN_WANT_ALL, .max = max};
   default: /* white space without end is no more welcome than a line without end */
     return (qn_want_t){
         .kind = QN_WANT_SCAN, .scan = qnl_scan_number, .max = max != 0 ? max : QN_LINE_MAX_DEFAULT};
@@ -358,8 +361,7 @@ static int push_got(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int how, const
       return fail(L, u, t, QN_E_EOF);
     }
     break;
-  default:
-    break;
+  default: break;
   }
   if (got->size == 0 && got->ended) {
     qn_stream_keep(u->s);
@@ -488,7 +490,8 @@ static int stream_peek(lua_State *L)
   qnl_state_t *G = qnl_G(L);
   qnl_stream_t *u = qnl_check_stream(L, 1);
   lua_Integer n = luaL_checkinteger(L, 2);
-  luaL_argcheck(L, n >= 1 && n <= (lua_Integer)QN_ALL_MAX_DEFAULT, 2, "the number of bytes must be from 1 to 64 MiB");
+  luaL_argcheck(L, n >= 1 && n <= (lua_Integer)QN_ALL_MAX_DEFAULT, 2,
+                "the number of bytes must be from 1 to 64 MiB");
   read_opts_t o = get_opts(L, 3, u, "peek", 1);
   QNL_ENTER(L, G, t, stream_peek, "read");
   begin_read(t, u, o.timeout);
@@ -678,13 +681,9 @@ static int stream_read_into(lua_State *L)
   return into_start(L, t, u, buf);
 }
 
-const qnl_method_t qnl_read_methods[] = {{"read", stream_read, 0},
-                                         {"read_exactly", stream_read_exactly, 0},
-                                         {"recv", stream_recv, 0},
-                                         {"read_until", stream_read_until, 0},
-                                         {"unpack", stream_unpack, 0},
-                                         {"peek", stream_peek, 0},
-                                         {"skip", stream_skip, 0},
-                                         {"unread", stream_unread, 0},
-                                         {"read_into", stream_read_into, 0},
-                                         {NULL, NULL, 0}};
+const qnl_method_t qnl_read_methods[] = {
+    {"read", stream_read, 0},           {"read_exactly", stream_read_exactly, 0},
+    {"recv", stream_recv, 0},           {"read_until", stream_read_until, 0},
+    {"unpack", stream_unpack, 0},       {"peek", stream_peek, 0},
+    {"skip", stream_skip, 0},           {"unread", stream_unread, 0},
+    {"read_into", stream_read_into, 0}, {NULL, NULL, 0}};

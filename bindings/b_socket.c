@@ -65,7 +65,8 @@ typedef struct connect_opts {
   qn_family_t family;
   bool has_timeout, has_bind;
   qn_addr_t bind;
-  int nodelay, keepalive; /* -1 unset; keepalive: 0 off, 1 on, more = seconds of silence before probes */
+  int nodelay,
+      keepalive; /* -1 unset; keepalive: 0 off, 1 on, more = seconds of silence before probes */
 } connect_opts_t;
 
 static void get_connect_opts(lua_State *L, int idx, const char *where, connect_opts_t *o)
@@ -81,9 +82,11 @@ static void get_connect_opts(lua_State *L, int idx, const char *where, connect_o
   o->family = families[v[C_FAMILY].i];
   if (v[C_BIND].set) {
     o->has_bind = true;
-    if (strlen(v[C_BIND].s) != v[C_BIND].size || parse_local(&o->bind, v[C_BIND].s, o->family) < 0) {
-      luaL_error(L, "%s: option 'bind' must be an address literal, with or without a port (got '%s')", where,
-                 v[C_BIND].s);
+    if (strlen(v[C_BIND].s) != v[C_BIND].size ||
+        parse_local(&o->bind, v[C_BIND].s, o->family) < 0) {
+      luaL_error(L,
+                 "%s: option 'bind' must be an address literal, with or without a port (got '%s')",
+                 where, v[C_BIND].s);
     }
   }
   if (v[C_NODELAY].set) {
@@ -137,12 +140,14 @@ static int connect_fail(lua_State *L, qnl_stream_t *u, int code, const char *hos
     peer = lua_pushfstring(L, strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host, port);
   }
   const char *phase = qn_dial_phase(u->s);
-  return qnl_fail_info(L, &(qnl_errinfo_t){
-                              .code = code, .op = "connect", .peer = peer, .phase = *phase != 0 ? phase : "connect"});
+  return qnl_fail_info(L, &(qnl_errinfo_t){.code = code,
+                                           .op = "connect",
+                                           .peer = peer,
+                                           .phase = *phase != 0 ? phase : "connect"});
 }
 
-/* Results of socket:connect (wait.b == 0: true) and of the connect functions (wait.b = index of the new
- * socket on the stack). */
+/* Results of socket:connect (wait.b == 0: true) and of the connect functions (wait.b = index of the
+ * new socket on the stack). */
 static int push_connected(lua_State *L, qnl_task_t *t, int64_t result)
 {
   qnl_stream_t *u = t->wait.obj;
@@ -167,7 +172,8 @@ static void abandon_connect(qnl_task_t *t)
   }
 }
 
-static int start(lua_State *L, qnl_task_t *t, qnl_stream_t *u, const qn_dial_opts_t *d, int port, int result_idx)
+static int start(lua_State *L, qnl_task_t *t, qnl_stream_t *u, const qn_dial_opts_t *d, int port,
+                 int result_idx)
 {
   t->wait.obj = u;
   t->wait.a = port;
@@ -187,7 +193,9 @@ static qn_dial_opts_t dial_opts(const connect_opts_t *o, const char *host, uint1
                           .port = port,
                           .family = o->family,
                           .bind = o->has_bind ? &o->bind : NULL,
-                          .timeout = o->timeout == QNL_NEVER ? 0 : o->timeout == 0 ? 1 : o->timeout};
+                          .timeout = o->timeout == QNL_NEVER ? 0
+                                     : o->timeout == 0       ? 1
+                                                             : o->timeout};
 }
 
 static qnl_stream_t *push_socket(lua_State *L, qnl_state_t *G)
@@ -278,7 +286,8 @@ static int core_tcp_socket(lua_State *L)
   qnl_opt_value_t v[2];
   qnl_opts(L, 1, "socket", desc, 2, v);
   qnl_stream_t *u = push_socket(L, qnl_G(L));
-  connect_opts_t o = {.nodelay = v[0].set ? (int)v[0].i : -1, .keepalive = v[1].set ? (int)v[1].i : -1};
+  connect_opts_t o = {.nodelay = v[0].set ? (int)v[0].i : -1,
+                      .keepalive = v[1].set ? (int)v[1].i : -1};
   int rc = apply(u, &o);
   return rc < 0 ? qnl_fail(L, rc, "socket") : 1;
 }
@@ -338,8 +347,11 @@ static int unknown_option(lua_State *L, const char *name)
     n++;
   }
   const char *near = qnl_nearest(name, names, n);
-  return luaL_argerror(L, 2, near != NULL ? lua_pushfstring(L, "unknown socket option '%s' (did you mean '%s'?)", name, near)
-                                          : lua_pushfstring(L, "unknown socket option '%s'", name));
+  return luaL_argerror(
+      L, 2,
+      near != NULL
+          ? lua_pushfstring(L, "unknown socket option '%s' (did you mean '%s'?)", name, near)
+          : lua_pushfstring(L, "unknown socket option '%s'", name));
 }
 
 static bool known_option(const char *name)
@@ -430,7 +442,8 @@ static const qnl_method_t socket_methods[] = {{"connect", socket_connect, 0},
                                               {"peer_name", socket_peer_name, 0},
                                               {"descriptor", socket_descriptor, 0},
                                               {NULL, NULL, 0}};
-qnl_class_t qnl_class_socket = {.name = "qn.Socket", .base = &qnl_class_stream, .methods = socket_methods};
+qnl_class_t qnl_class_socket = {
+    .name = "qn.Socket", .base = &qnl_class_stream, .methods = socket_methods};
 
 void qnl_open_socket(lua_State *L, qnl_state_t *G)
 {

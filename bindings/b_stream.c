@@ -21,7 +21,10 @@ qnl_stream_t *qnl_push_stream(lua_State *L, qnl_state_t *G, const qnl_class_t *c
   return u;
 }
 
-qnl_stream_t *qnl_check_stream(lua_State *L, int idx) { return qnl_check(L, idx, &qnl_class_stream); }
+qnl_stream_t *qnl_check_stream(lua_State *L, int idx)
+{
+  return qnl_check(L, idx, &qnl_class_stream);
+}
 
 const char *qnl_peer_text(qnl_stream_t *u, char *buf, size_t size)
 {
@@ -32,11 +35,13 @@ const char *qnl_peer_text(qnl_stream_t *u, char *buf, size_t size)
   return u->name;
 }
 
-void qnl_push_stream_error(lua_State *L, qnl_stream_t *u, int code, const char *op, const char *phase)
+void qnl_push_stream_error(lua_State *L, qnl_stream_t *u, int code, const char *op,
+                           const char *phase)
 {
   char peer[QN_ADDR_TEXT + 8];
-  qnl_push_error(L, &(qnl_errinfo_t){
-                        .code = code, .op = op, .peer = qnl_peer_text(u, peer, sizeof peer), .phase = phase});
+  qnl_push_error(
+      L, &(qnl_errinfo_t){
+             .code = code, .op = op, .peer = qnl_peer_text(u, peer, sizeof peer), .phase = phase});
 }
 
 int qnl_stream_fail(lua_State *L, qnl_stream_t *u, int code, const char *op, const char *phase)
@@ -46,14 +51,18 @@ int qnl_stream_fail(lua_State *L, qnl_stream_t *u, int code, const char *op, con
   return 2;
 }
 
-uint64_t qnl_read_timeout(const qnl_stream_t *u) { return u->timeouts != NULL ? u->timeouts->read : QNL_NEVER; }
+uint64_t qnl_read_timeout(const qnl_stream_t *u)
+{
+  return u->timeouts != NULL ? u->timeouts->read : QNL_NEVER;
+}
 
 /* --- life ------------------------------------------------------------------------------------ */
 
 static bool stream_is_open(void *obj)
 {
   qnl_stream_t *u = obj;
-  return u->s != NULL && !qn_stream_is_closed(u->s) && qn_stream_state(u->s) != QN_STATE_UNCONNECTED;
+  return u->s != NULL && !qn_stream_is_closed(u->s) &&
+         qn_stream_state(u->s) != QN_STATE_UNCONNECTED;
 }
 
 static void stream_collect(qnl_state_t *G, void *obj)
@@ -123,52 +132,42 @@ static int stream_wait_closed(lua_State *L)
 
 /* --- facts ----------------------------------------------------------------------------------- */
 
-enum { FACT_AVAILABLE, FACT_QUEUED, FACT_CAN_READ_LINE, FACT_AT_END, FACT_STATE, FACT_IS_OPEN, FACT_ID,
-       FACT_LAYERS, FACT_SENT, FACT_RECEIVED, FACT_READ_BUFFER, FACT_WRITE_MARK };
+enum {
+  FACT_AVAILABLE,
+  FACT_QUEUED,
+  FACT_CAN_READ_LINE,
+  FACT_AT_END,
+  FACT_STATE,
+  FACT_IS_OPEN,
+  FACT_ID,
+  FACT_LAYERS,
+  FACT_SENT,
+  FACT_RECEIVED,
+  FACT_READ_BUFFER,
+  FACT_WRITE_MARK
+};
 
 static int stream_fact(lua_State *L)
 {
   qnl_stream_t *u = qnl_check_stream(L, 1);
   char text[256];
   switch (qnl_magic(L)) {
-  case FACT_AVAILABLE:
-    lua_pushinteger(L, (lua_Integer)qn_stream_available(u->s));
-    break;
-  case FACT_QUEUED:
-    lua_pushinteger(L, (lua_Integer)qn_stream_queued(u->s));
-    break;
+  case FACT_AVAILABLE: lua_pushinteger(L, (lua_Integer)qn_stream_available(u->s)); break;
+  case FACT_QUEUED: lua_pushinteger(L, (lua_Integer)qn_stream_queued(u->s)); break;
   case FACT_CAN_READ_LINE: {
     qn_slice_t d = qn_stream_data(u->s);
     lua_pushboolean(L, d.size > 0 && memchr(d.data, '\n', d.size) != NULL);
     break;
   }
-  case FACT_AT_END:
-    lua_pushboolean(L, qn_stream_at_end(u->s));
-    break;
-  case FACT_STATE:
-    lua_pushstring(L, qn_state_name(qn_stream_state(u->s)));
-    break;
-  case FACT_IS_OPEN:
-    lua_pushboolean(L, stream_is_open(u));
-    break;
-  case FACT_ID:
-    lua_pushinteger(L, (lua_Integer)qn_stream_id(u->s));
-    break;
-  case FACT_LAYERS:
-    lua_pushlstring(L, text, qn_stream_describe(u->s, text, sizeof text));
-    break;
-  case FACT_SENT:
-    lua_pushinteger(L, (lua_Integer)qn_stream_sent(u->s));
-    break;
-  case FACT_RECEIVED:
-    lua_pushinteger(L, (lua_Integer)qn_stream_received(u->s));
-    break;
-  case FACT_READ_BUFFER:
-    lua_pushinteger(L, (lua_Integer)qn_stream_read_limit(u->s));
-    break;
-  default:
-    lua_pushinteger(L, (lua_Integer)qn_stream_write_mark(u->s));
-    break;
+  case FACT_AT_END: lua_pushboolean(L, qn_stream_at_end(u->s)); break;
+  case FACT_STATE: lua_pushstring(L, qn_state_name(qn_stream_state(u->s))); break;
+  case FACT_IS_OPEN: lua_pushboolean(L, stream_is_open(u)); break;
+  case FACT_ID: lua_pushinteger(L, (lua_Integer)qn_stream_id(u->s)); break;
+  case FACT_LAYERS: lua_pushlstring(L, text, qn_stream_describe(u->s, text, sizeof text)); break;
+  case FACT_SENT: lua_pushinteger(L, (lua_Integer)qn_stream_sent(u->s)); break;
+  case FACT_RECEIVED: lua_pushinteger(L, (lua_Integer)qn_stream_received(u->s)); break;
+  case FACT_READ_BUFFER: lua_pushinteger(L, (lua_Integer)qn_stream_read_limit(u->s)); break;
+  default: lua_pushinteger(L, (lua_Integer)qn_stream_write_mark(u->s)); break;
   }
   return 1;
 }
@@ -191,7 +190,8 @@ static int stream_tostring(lua_State *L)
   char peer[QN_ADDR_TEXT + 8];
   const char *text = qnl_peer_text(u, peer, sizeof peer);
   lua_pushfstring(L, "%s: #%I %s%s%s", u->box.cls->name, (LUAI_UACINT)qn_stream_id(u->s),
-                  qn_state_name(qn_stream_state(u->s)), text != NULL ? " " : "", text != NULL ? text : "");
+                  qn_state_name(qn_stream_state(u->s)), text != NULL ? " " : "",
+                  text != NULL ? text : "");
   return 1;
 }
 
@@ -272,7 +272,8 @@ static int stream_transaction(lua_State *L)
   }
   int rc = 0;
   if (what == TXN_ROLLBACK && qn_buf_size(&u->txn->taken) > 0) {
-    rc = qn_stream_unread(u->s, (qn_slice_t){qn_buf_data(&u->txn->taken), qn_buf_size(&u->txn->taken)});
+    rc = qn_stream_unread(u->s,
+                          (qn_slice_t){qn_buf_data(&u->txn->taken), qn_buf_size(&u->txn->taken)});
   }
   if (rc == 0) {
     qn_buf_free(&u->txn->taken);
@@ -329,30 +330,31 @@ static int stream_written(lua_State *L)
   return 1;
 }
 
-static const qnl_method_t life_methods[] = {{"close", stream_close, 0},
-                                            {"abort", stream_close, 1},
-                                            {"wait_closed", stream_wait_closed, 0},
-                                            {"bytes_available", stream_fact, FACT_AVAILABLE},
-                                            {"bytes_to_write", stream_fact, FACT_QUEUED},
-                                            {"can_read_line", stream_fact, FACT_CAN_READ_LINE},
-                                            {"at_end", stream_fact, FACT_AT_END},
-                                            {"state", stream_fact, FACT_STATE},
-                                            {"is_open", stream_fact, FACT_IS_OPEN},
-                                            {"id", stream_fact, FACT_ID},
-                                            {"layers", stream_fact, FACT_LAYERS},
-                                            {"bytes_sent", stream_fact, FACT_SENT},
-                                            {"bytes_received", stream_fact, FACT_RECEIVED},
-                                            {"read_buffer_size", stream_fact, FACT_READ_BUFFER},
-                                            {"write_mark", stream_fact, FACT_WRITE_MARK},
-                                            {"error", stream_error, 0},
-                                            {"set_read_buffer_size", stream_set_read_buffer_size, 0},
-                                            {"set_write_mark", stream_set_write_mark, 0},
-                                            {"set_timeouts", stream_set_timeouts, 0},
-                                            {"begin", stream_transaction, TXN_BEGIN},
-                                            {"commit", stream_transaction, TXN_COMMIT},
-                                            {"rollback", stream_transaction, TXN_ROLLBACK},
-                                            {"written", stream_written, 0},
-                                            {NULL, NULL, 0}};
+static const qnl_method_t life_methods[] = {
+    {"close", stream_close, 0},
+    {"abort", stream_close, 1},
+    {"wait_closed", stream_wait_closed, 0},
+    {"bytes_available", stream_fact, FACT_AVAILABLE},
+    {"bytes_to_write", stream_fact, FACT_QUEUED},
+    {"can_read_line", stream_fact, FACT_CAN_READ_LINE},
+    {"at_end", stream_fact, FACT_AT_END},
+    {"state", stream_fact, FACT_STATE},
+    {"is_open", stream_fact, FACT_IS_OPEN},
+    {"id", stream_fact, FACT_ID},
+    {"layers", stream_fact, FACT_LAYERS},
+    {"bytes_sent", stream_fact, FACT_SENT},
+    {"bytes_received", stream_fact, FACT_RECEIVED},
+    {"read_buffer_size", stream_fact, FACT_READ_BUFFER},
+    {"write_mark", stream_fact, FACT_WRITE_MARK},
+    {"error", stream_error, 0},
+    {"set_read_buffer_size", stream_set_read_buffer_size, 0},
+    {"set_write_mark", stream_set_write_mark, 0},
+    {"set_timeouts", stream_set_timeouts, 0},
+    {"begin", stream_transaction, TXN_BEGIN},
+    {"commit", stream_transaction, TXN_COMMIT},
+    {"rollback", stream_transaction, TXN_ROLLBACK},
+    {"written", stream_written, 0},
+    {NULL, NULL, 0}};
 static const qnl_method_t stream_meta[] = {{"__tostring", stream_tostring, 0}, {NULL, NULL, 0}};
 
 qnl_class_t qnl_class_stream = {.name = "qn.Stream",

@@ -1,6 +1,8 @@
-/* b_stream.h: what the stream bindings share: the userdata of a stream and how errors name its peer.
+/* b_stream.h: what the stream bindings share: the userdata of a stream and how errors name its
+ * peer.
  *
- * Private to b_stream.c, b_read.c, b_write.c, b_bulk.c, b_socket.c, b_listen.c, b_file.c, b_events.c.
+ * Private to b_stream.c, b_read.c, b_write.c, b_bulk.c, b_socket.c, b_listen.c, b_file.c,
+ * b_events.c.
  */
 #ifndef QNL_B_STREAM_H
 #define QNL_B_STREAM_H
@@ -23,7 +25,7 @@ typedef struct qnl_txn {
 } qnl_txn_t;
 
 typedef struct qnl_stream {
-  qnl_box_t box;            /* obj = this struct while it is alive */
+  qnl_box_t box; /* obj = this struct while it is alive */
   qn_stream_t *s;
   qnl_timeouts_t *timeouts; /* NULL = defaults */
   qnl_txn_t *txn;           /* NULL = no transaction */
@@ -31,12 +33,14 @@ typedef struct qnl_stream {
   char *name;               /* host or path as given to connect */
 } qnl_stream_t;
 
-/* Pushes an empty userdata of a stream class; fill in u->s (one reference) before anything can fail. */
+/* Pushes an empty userdata of a stream class; fill in u->s (one reference) before anything can
+ * fail. */
 qnl_stream_t *qnl_push_stream(lua_State *L, qnl_state_t *G, const qnl_class_t *cls);
 qnl_stream_t *qnl_check_stream(lua_State *L, int idx);
 /* nil, err with op and the peer's address. */
 int qnl_stream_fail(lua_State *L, qnl_stream_t *u, int code, const char *op, const char *phase);
-void qnl_push_stream_error(lua_State *L, qnl_stream_t *u, int code, const char *op, const char *phase);
+void qnl_push_stream_error(lua_State *L, qnl_stream_t *u, int code, const char *op,
+                           const char *phase);
 const char *qnl_peer_text(qnl_stream_t *u, char *buf, size_t size);
 uint64_t qnl_read_timeout(const qnl_stream_t *u);
 /* b_read.c, b_write.c, b_bulk.c: their methods are added to the stream class. */
@@ -67,9 +71,9 @@ typedef struct qnl_unpack_scan {
  * leaves it 0), QN_E_INVALID bad format, QN_E_LIMIT, QN_E_PROTOCOL (an integer that no Lua integer
  * can hold). *need must be 0 at the first look at an item. */
 int64_t qnl_scan_unpack(const uint8_t *data, size_t size, bool ended, size_t *need, void *arg);
-/* A qn_scan_fn: the text of a number as io.read("n") takes it (with leading white space); QN_E_LIMIT
- * for a numeral of more than 200 characters, QN_E_INVALID when no numeral can begin here. `arg` is a
- * size_t for its notes. */
+/* A qn_scan_fn: the text of a number as io.read("n") takes it (with leading white space);
+ * QN_E_LIMIT for a numeral of more than 200 characters, QN_E_INVALID when no numeral can begin
+ * here. `arg` is a size_t for its notes. */
 int64_t qnl_scan_number(const uint8_t *data, size_t size, bool ended, size_t *need, void *arg);
 
 /* b_events.c */

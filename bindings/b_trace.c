@@ -1,7 +1,7 @@
 /* b_trace.c: core.trace: what passes on the wire, as text on standard error.
  *
- * Used by the program's --trace before anything is connected. The runtime puts its trace filter only
- * into streams that are made while a trace function is set.
+ * Used by the program's --trace before anything is connected. The runtime puts its trace filter
+ * only into streams that are made while a trace function is set.
  */
 #include "qn/trace.h"
 
@@ -13,8 +13,8 @@
 static const char *const layers[] = {"socket"};
 #define N_LAYERS (sizeof layers / sizeof *layers)
 
-/* core.trace(layer ...): from now on new streams report what passes through these layers; without one
- * the trace is off. A name that is no layer raises. */
+/* core.trace(layer ...): from now on new streams report what passes through these layers; without
+ * one the trace is off. A name that is no layer raises. */
 static int core_trace(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);

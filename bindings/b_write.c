@@ -1,8 +1,8 @@
 /* b_write.c: the writing half of section 4: write, pack, flush, shutdown.
  *
- * The usual write copies small pieces into the stream's queue and never waits. Above the high-water mark
- * the pieces stay where they are, on the caller's Lua stack, and the rest is handed over as room comes;
- * what cannot be taken back is reported as err.partial.
+ * The usual write copies small pieces into the stream's queue and never waits. Above the high-water
+ * mark the pieces stay where they are, on the caller's Lua stack, and the rest is handed over as
+ * room comes; what cannot be taken back is reported as err.partial.
  */
 #include "b_stream.h"
 
@@ -66,17 +66,15 @@ static int push_written(lua_State *L, qnl_task_t *t, int64_t result)
   pin(L, (int)t->wait.a, -1);
   if (result < 0) {
     const pending_t *p = (const pending_t *)t->wait.b;
-    return p != NULL ? fail_write(L, u, (int)result, &p->writer) : fail(L, u, (int)result, t->wait.op);
+    return p != NULL ? fail_write(L, u, (int)result, &p->writer)
+                     : fail(L, u, (int)result, t->wait.op);
   }
   lua_settop(L, 1); /* the stream itself is true enough for chains, but the contract says true */
   lua_pushboolean(L, 1);
   return 1;
 }
 
-static void unpin(qnl_task_t *t)
-{
-  pin(t->wait_co->L, (int)t->wait.a, -1);
-}
+static void unpin(qnl_task_t *t) { pin(t->wait_co->L, (int)t->wait.a, -1); }
 
 /* The slow way: what the fast one did not take waits for room. */
 static int write_slow(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int last)
@@ -159,7 +157,8 @@ static int stream_flush(lua_State *L)
   t->wait.obj = u;
   t->wait.a = 1;
   t->wait.phase = "write";
-  int rc = finish ? qn_stream_finish(u->s, &t->op, &p->writer) : qn_stream_flush(u->s, &t->op, &p->writer);
+  int rc = finish ? qn_stream_finish(u->s, &t->op, &p->writer)
+                  : qn_stream_flush(u->s, &t->op, &p->writer);
   if (rc == QN_AGAIN) {
     return qnl_wait(L, t, push_written);
   }
@@ -182,6 +181,6 @@ static int stream_push(lua_State *L)
   return 1;
 }
 
-const qnl_method_t qnl_write_methods[] = {{"write", stream_write, 0},    {"pack", stream_pack, 0},
-                                          {"flush", stream_flush, 0},    {"shutdown", stream_flush, 1},
-                                          {"push", stream_push, 0},      {NULL, NULL, 0}};
+const qnl_method_t qnl_write_methods[] = {{"write", stream_write, 0}, {"pack", stream_pack, 0},
+                                          {"flush", stream_flush, 0}, {"shutdown", stream_flush, 1},
+                                          {"push", stream_push, 0},   {NULL, NULL, 0}};

@@ -1,8 +1,8 @@
 /* class.c: static class tables become metatables; userdata hold one pointer to a C object.
  *
  * The type check compares the class pointer that every userdata of ours begins with, so it hashes
- * nothing. Base methods are copied into the derived method table: a look-up is one table access deep.
- * The collector is only the safety net: what it finds open is closed and counted as a leak.
+ * nothing. Base methods are copied into the derived method table: a look-up is one table access
+ * deep. The collector is only the safety net: what it finds open is closed and counted as a leak.
  */
 #include "sched.h"
 
@@ -68,13 +68,13 @@ static void print_leak(lua_State *L, const qnl_class_t *cls)
 void qnl_note_site(lua_State *L) { (void)L; }
 #endif
 
-/* The nearest class, from `cls` to its roots, that has the function: inheritance without writing to the
- * static tables. */
-#define INHERITED(cls, member)                      \
-  do {                                              \
+/* The nearest class, from `cls` to its roots, that has the function: inheritance without writing to
+ * the static tables. */
+#define INHERITED(cls, member)                       \
+  do {                                               \
     while ((cls) != NULL && (cls)->member == NULL) { \
-      (cls) = (cls)->base;                          \
-    }                                               \
+      (cls) = (cls)->base;                           \
+    }                                                \
   } while (0)
 
 static void collect(qnl_state_t *G, qnl_box_t *box)
@@ -211,7 +211,8 @@ void qnl_set_metatable(lua_State *L, const qnl_class_t *cls)
   lua_setmetatable(L, -2);
   INHERITED(cls, collect);
   if (cls != NULL) {
-    qn_list_t *head = &qnl_state_of(L)->handles, *node = &((qnl_box_t *)lua_touserdata(L, -1))->link;
+    qn_list_t *head = &qnl_state_of(L)->handles,
+              *node = &((qnl_box_t *)lua_touserdata(L, -1))->link;
     node->prev = head->prev;
     node->next = head;
     head->prev->next = node;
@@ -236,10 +237,10 @@ int qnl_raise_over(lua_State *L) { return luaL_error(L, "qn has been shut down")
 static bool is_a(const void *cls, const qnl_class_t *want)
 {
   /* `cls` may be garbage of a foreign userdata: it is compared, never followed */
-  static qnl_class_t *const all[] = {
-      &qnl_class_stream, &qnl_class_socket,   &qnl_class_file,  &qnl_class_listener,
-      &qnl_class_buffer, &qnl_class_task,     &qnl_class_scope, &qnl_class_nursery,
-      &qnl_class_error,  &qnl_class_cancelled, &qnl_class_signal};
+  static qnl_class_t *const all[] = {&qnl_class_stream,    &qnl_class_socket,  &qnl_class_file,
+                                     &qnl_class_listener,  &qnl_class_buffer,  &qnl_class_task,
+                                     &qnl_class_scope,     &qnl_class_nursery, &qnl_class_error,
+                                     &qnl_class_cancelled, &qnl_class_signal};
   if (cls == want) {
     return true;
   }

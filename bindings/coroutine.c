@@ -1,8 +1,9 @@
 /* coroutine.c: pass-through versions of the coroutine library.
  *
- * When a coroutine inside a task waits for I/O, our resume does not return: it suspends the resumer with
- * it, up to the task, and goes on when the task is woken. Otherwise stock semantics. Invariant: while a
- * coroutine runs beneath our resume, state->running names it and its parent links lead to the task.
+ * When a coroutine inside a task waits for I/O, our resume does not return: it suspends the resumer
+ * with it, up to the task, and goes on when the task is woken. Otherwise stock semantics.
+ * Invariant: while a coroutine runs beneath our resume, state->running names it and its parent
+ * links lead to the task.
  */
 #include "sched.h"
 
@@ -217,7 +218,7 @@ static int co_resume(lua_State *L)
   dead = dead || c->dead;
   if (dead || active || c->in_wait || (lua_status(co) != LUA_OK && lua_status(co) != LUA_YIELD)) {
     bool normal = co != L && (active || c->in_wait);
-    lua_pushstring(L, co == L ? "cannot resume non-suspended coroutine"
+    lua_pushstring(L, co == L  ? "cannot resume non-suspended coroutine"
                       : normal ? "cannot resume non-suspended coroutine"
                                : "cannot resume dead coroutine");
     return fail(L, co, LUA_OK);
@@ -252,12 +253,13 @@ static int co_wrap(lua_State *L)
   return 1;
 }
 
-static int co_yield(lua_State *L)
+static int co_yield (lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   qnl_task_t *t = qnl_running_task(G);
   if (t != NULL && t->co.L == L) {
-    return luaL_error(L, "attempt to yield from outside a coroutine (a task gives way with qn.yield)");
+    return luaL_error(L,
+                      "attempt to yield from outside a coroutine (a task gives way with qn.yield)");
   }
   return lua_yield(L, lua_gettop(L));
 }
@@ -282,15 +284,13 @@ static const char *co_status_name(lua_State *L, lua_State *co)
     return c->dead ? "dead" : "normal";
   }
   switch (lua_status(co)) {
-  case LUA_YIELD:
-    return c != NULL && c->in_wait ? "normal" : "suspended";
+  case LUA_YIELD: return c != NULL && c->in_wait ? "normal" : "suspended";
   case LUA_OK:
     if (lua_getstack(co, 0, &ar) != 0) {
       return "normal";
     }
     return lua_gettop(co) == 0 ? "dead" : "suspended";
-  default:
-    return "dead";
+  default: return "dead";
   }
 }
 
@@ -358,8 +358,8 @@ static int co_running(lua_State *L)
 void qnl_open_coroutine(lua_State *L, qnl_state_t *G)
 {
   static const qnl_method_t functions[] = {
-      {"create", co_create, 0}, {"resume", co_resume, 0},   {"wrap", co_wrap, 0},
-      {"yield", co_yield, 0},   {"status", co_status, 0},   {"close", co_close, 0},
+      {"create", co_create, 0},   {"resume", co_resume, 0},           {"wrap", co_wrap, 0},
+      {"yield", co_yield, 0},     {"status", co_status, 0},           {"close", co_close, 0},
       {"running", co_running, 0}, {"isyieldable", co_isyieldable, 0}, {NULL, NULL, 0}};
   lua_newtable(L);
   lua_createtable(L, 0, 1);

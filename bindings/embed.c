@@ -1,8 +1,9 @@
 /* embed.c: qn/lua.h: runtimes for C hosts and for the program qnlua.
  *
- * Order of the end: cancel tasks, close streams, turn the loop (qnl_stop), then lua_close, whose last
- * finalizer closes the loop; in a host's state qnl_state_close does that part. Nothing here may raise
- * through the host: whatever touches Lua runs protected. Invariant: rt->G is NULL once the state has gone.
+ * Order of the end: cancel tasks, close streams, turn the loop (qnl_stop), then lua_close, whose
+ * last finalizer closes the loop; in a host's state qnl_state_close does that part. Nothing here
+ * may raise through the host: whatever touches Lua runs protected. Invariant: rt->G is NULL once
+ * the state has gone.
  */
 #include "qn/lua.h"
 
@@ -96,7 +97,10 @@ qn_runtime_t *qn_runtime_new(const qn_runtime_opts_t *opts)
   return rt;
 }
 
-lua_State *qn_runtime_state(qn_runtime_t *rt) { return rt->own_state || rt->G != NULL ? rt->L : NULL; }
+lua_State *qn_runtime_state(qn_runtime_t *rt)
+{
+  return rt->own_state || rt->G != NULL ? rt->L : NULL;
+}
 
 /* --- running --------------------------------------------------------------------------------- */
 

@@ -1,7 +1,7 @@
 /* error.c: error objects (nil, err) and the value that cancellation throws.
  *
- * Both are read-only values: a userdata whose one user value is the table of fields. tostring gives one
- * line: op, peer, text, code. Called by every binding through qnl_fail and qnl_push_error.
+ * Both are read-only values: a userdata whose one user value is the table of fields. tostring gives
+ * one line: op, peer, text, code. Called by every binding through qnl_fail and qnl_push_error.
  */
 #include "qnl.h"
 
@@ -121,7 +121,10 @@ int qnl_push_cancelled(lua_State *L, int reason_idx)
 }
 
 bool qnl_is_error(lua_State *L, int idx) { return qnl_test(L, idx, &qnl_class_error) != NULL; }
-bool qnl_is_cancelled(lua_State *L, int idx) { return qnl_test(L, idx, &qnl_class_cancelled) != NULL; }
+bool qnl_is_cancelled(lua_State *L, int idx)
+{
+  return qnl_test(L, idx, &qnl_class_cancelled) != NULL;
+}
 
 /* Upvalues: state, method table. */
 static int value_index(lua_State *L)
@@ -137,7 +140,8 @@ static int value_index(lua_State *L)
 
 static int value_newindex(lua_State *L)
 {
-  return luaL_error(L, "attempt to change field '%s' of a read-only value", luaL_tolstring(L, 2, NULL));
+  return luaL_error(L, "attempt to change field '%s' of a read-only value",
+                    luaL_tolstring(L, 2, NULL));
 }
 
 static int error_tostring(lua_State *L)
@@ -225,15 +229,17 @@ qnl_class_t qnl_class_cancelled = {
 static int core_error(lua_State *L)
 {
   static const char *const kinds[] = {
-      "timeout", "refused", "reset",  "unreachable", "closed", "eof",  "dns",     "tls",         "protocol", "http",
-      "limit",   "denied",  "busy",   "exists",      "proxy",  "auth", "invalid", "unsupported", "not_yieldable", "io"};
+      "timeout", "refused",  "reset",   "unreachable", "closed",        "eof",  "dns",
+      "tls",     "protocol", "http",    "limit",       "denied",        "busy", "exists",
+      "proxy",   "auth",     "invalid", "unsupported", "not_yieldable", "io"};
   const char *name = luaL_checkstring(L, 1);
   int kind = qn_kind_from_name(name);
   if (kind < 0) {
     const char *near = qnl_nearest(name, kinds, (int)(sizeof kinds / sizeof *kinds));
-    return luaL_argerror(L, 1, lua_pushfstring(L, "unknown error kind '%s'%s%s%s", name,
-                                               near != NULL ? " (did you mean '" : "",
-                                               near != NULL ? near : "", near != NULL ? "'?)" : ""));
+    return luaL_argerror(L, 1,
+                         lua_pushfstring(L, "unknown error kind '%s'%s%s%s", name,
+                                         near != NULL ? " (did you mean '" : "",
+                                         near != NULL ? near : "", near != NULL ? "'?)" : ""));
   }
   luaL_checkstring(L, 2);
   if (!lua_isnoneornil(L, 3)) {

@@ -1,9 +1,9 @@
 /* exit.c: qn.exit and os.exit: the program ends, but in order.
  *
- * The first call decides the status. The caller is parked for good, so that no pcall around it goes on;
- * qnl_stop closes it from outside, which runs its <close> variables. Where it cannot be parked (a sort
- * comparator, a finalizer) it is cancelled instead. Only a standalone state ends the process itself: a
- * host and the program qnlua do that when they see that the state is exiting.
+ * The first call decides the status. The caller is parked for good, so that no pcall around it goes
+ * on; qnl_stop closes it from outside, which runs its <close> variables. Where it cannot be parked
+ * (a sort comparator, a finalizer) it is cancelled instead. Only a standalone state ends the
+ * process itself: a host and the program qnlua do that when they see that the state is exiting.
  */
 #include "sched.h"
 

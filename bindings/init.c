@@ -1,7 +1,8 @@
 /* init.c: the core module, the searcher for embedded Lua modules, qn.run.
  *
- * luaopen_qn_core makes the state for an interpreter that has none (stock Lua); programs and C hosts
- * make it first (embed.c) with a loop of their choice. Must not change globals: qn.install does.
+ * luaopen_qn_core makes the state for an interpreter that has none (stock Lua); programs and C
+ * hosts make it first (embed.c) with a loop of their choice. Must not change globals: qn.install
+ * does.
  */
 #include "embedded.h"
 #include "sched.h"
@@ -93,8 +94,8 @@ static void add_searcher(lua_State *L)
   lua_pop(L, 1);
 }
 
-/* Takes back what this file has put into the Lua state of a host, so that the next runtime finds it as it
- * was. Argument: none. */
+/* Takes back what this file has put into the Lua state of a host, so that the next runtime finds it
+ * as it was. Argument: none. */
 int qnl_forget_modules(lua_State *L)
 {
   lua_pushnil(L);
@@ -102,7 +103,8 @@ int qnl_forget_modules(lua_State *L)
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_newtable(L);
   lua_pushnil(L);
-  while (lua_next(L, 1) != 0) { /* a table must not lose keys that it gains meanwhile: names first */
+  while (lua_next(L, 1) !=
+         0) { /* a table must not lose keys that it gains meanwhile: names first */
     lua_pop(L, 1);
     const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     if (strcmp(name, "qn") == 0 || strncmp(name, "qn.", 3) == 0) {
@@ -177,7 +179,8 @@ static int core_run(lua_State *L)
     return luaL_error(L, "qn.run cannot be called from inside a task: call the function itself");
   }
   if (G->stopping || !G->own_loop) {
-    return luaL_error(L, "qn.run: %s", G->stopping ? "the program is ending" : "the host runs the loop");
+    return luaL_error(L, "qn.run: %s",
+                      G->stopping ? "the program is ending" : "the host runs the loop");
   }
   qnl_task_t *t = qnl_spawn(L, G, &G->root, lua_gettop(L) - 1);
   t->claimed = true;
@@ -201,12 +204,9 @@ static int core_run(lua_State *L)
 
 static int open_core(lua_State *L)
 {
-  static const qnl_method_t functions[] = {{"methods", core_methods, 0},
-                                           {"stash", core_stash, 0},
-                                           {"call", core_call, 0},
-                                           {"run", core_run, 0},
-                                           {"embedded", core_embedded, 0},
-                                           {NULL, NULL, 0}};
+  static const qnl_method_t functions[] = {{"methods", core_methods, 0},   {"stash", core_stash, 0},
+                                           {"call", core_call, 0},         {"run", core_run, 0},
+                                           {"embedded", core_embedded, 0}, {NULL, NULL, 0}};
   qnl_state_t *G = qnl_state_of(L);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_core) == LUA_TTABLE) {
     return 1;
@@ -255,7 +255,8 @@ int luaopen_qn_core(lua_State *L)
   return open_core(L);
 }
 
-/* `require "qn"` of a stock interpreter that finds qn.so: the Lua module from the embedded sources. */
+/* `require "qn"` of a stock interpreter that finds qn.so: the Lua module from the embedded sources.
+ */
 int luaopen_qn(lua_State *L)
 {
   luaL_requiref(L, "qn.core", luaopen_qn_core, 0);

@@ -1,8 +1,8 @@
 /* interrupt.c: SIGINT becomes a cancellation: of task 0, or of the line that a REPL runs.
  *
- * The signal handler only sets a flag, a hook on the coroutine that runs, and wakes the loop. Whoever
- * comes first, the hook or the loop, delivers it on the loop's thread. Invariant: the handler's part is
- * async-signal-safe, and between two deliveries at most one signal is taken.
+ * The signal handler only sets a flag, a hook on the coroutine that runs, and wakes the loop.
+ * Whoever comes first, the hook or the loop, delivers it on the loop's thread. Invariant: the
+ * handler's part is async-signal-safe, and between two deliveries at most one signal is taken.
  */
 #include "sched.h"
 
@@ -10,7 +10,8 @@
 
 /* --- delivery -------------------------------------------------------------------------------- */
 
-/* Ends the waits beneath the scope as if its deadline had come, with a cancellation as the value. */
+/* Ends the waits beneath the scope as if its deadline had come, with a cancellation as the value.
+ */
 static void stop_line(lua_State *L, qnl_state_t *G)
 {
   qnl_scope_t *s = G->line;
@@ -56,7 +57,8 @@ static void deliver(lua_State *L, qnl_state_t *G)
 /* Is the task, or one that waits for it, what the interrupt was meant for? */
 static bool is_reached(const qnl_state_t *G, const qnl_task_t *t)
 {
-  return t->cancel_at != QNL_NEVER || (G->line != NULL && G->line->co != NULL && G->line->co->task == t);
+  return t->cancel_at != QNL_NEVER ||
+         (G->line != NULL && G->line->co != NULL && G->line->co->task == t);
 }
 
 static void interrupt_hook(lua_State *L, lua_Debug *ar)
@@ -64,7 +66,8 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
   (void)ar;
   lua_sethook(L, NULL, 0, 0);
   qnl_state_t *G = qnl_state_of(L);
-  if (G == NULL || G->interrupt != QNL_INT_PENDING || G->stopping) { /* the end sees it: no more patience */
+  if (G == NULL || G->interrupt != QNL_INT_PENDING ||
+      G->stopping) { /* the end sees it: no more patience */
     return;
   }
   deliver(L, G);
@@ -75,7 +78,8 @@ static void interrupt_hook(lua_State *L, lua_Debug *ar)
     lua_error(L);
     return;
   }
-  if (!is_reached(G, t)) { /* a task beside it that does not let go: it is what keeps the program busy */
+  if (!is_reached(
+          G, t)) { /* a task beside it that does not let go: it is what keeps the program busy */
     lua_pushliteral(L, "interrupted");
     qnl_task_cancel(L, t, -1);
     lua_pop(L, 1);
@@ -124,8 +128,8 @@ static void run_interrupt(qn_ready_t *r)
   }
 }
 
-/* core.line(scope): from now on an interrupt ends this deadline scope instead of task 0. core.line():
- * no more; the next interrupt is taken again. The scope must be closed after that. */
+/* core.line(scope): from now on an interrupt ends this deadline scope instead of task 0.
+ * core.line(): no more; the next interrupt is taken again. The scope must be closed after that. */
 static int core_line(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);

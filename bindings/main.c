@@ -1,8 +1,8 @@
 /* main.c: the program qnlua: a runtime, the signal that ends it, and lua/qn/cli.lua as task 0.
  *
- * Exit status: 0, 1 after an error, 2 for wrong usage, 130 when interrupted, or what the script said. The
- * first SIGINT cancels task 0 (its <close> variables run), the second one kills. Must not decide anything
- * that a script could see: that is cli.lua's.
+ * Exit status: 0, 1 after an error, 2 for wrong usage, 130 when interrupted, or what the script
+ * said. The first SIGINT cancels task 0 (its <close> variables run), the second one kills. Must not
+ * decide anything that a script could see: that is cli.lua's.
  */
 #include "qn/lua.h"
 
@@ -18,7 +18,8 @@
 
 static qn_runtime_t *volatile runtime;
 
-/* Async-signal-safe. Threads of the pool hand the signal on: the runtime belongs to the main thread. */
+/* Async-signal-safe. Threads of the pool hand the signal on: the runtime belongs to the main
+ * thread. */
 static void on_interrupt(int signum)
 {
   int saved = errno;
@@ -35,7 +36,8 @@ static void watch_interrupt(void)
 {
   struct sigaction action;
   memset(&action, 0, sizeof action);
-  action.sa_handler = on_interrupt; /* without SA_RESTART: a blocking read of the script ends, too */
+  action.sa_handler =
+      on_interrupt; /* without SA_RESTART: a blocking read of the script ends, too */
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   signal(SIGPIPE, SIG_IGN);
@@ -63,8 +65,8 @@ static int error_text(lua_State *L)
   return 1;
 }
 
-/* How much of it to show: not the frames of cli.lua, which are beneath those of the script, nor the C
- * function by which it calls. 0 when there is nothing else. */
+/* How much of it to show: not the frames of cli.lua, which are beneath those of the script, nor the
+ * C function by which it calls. 0 when there is nothing else. */
 static int script_trace(const char *trace)
 {
   const char *end = strstr(trace, "\n\tqn/cli.lua:"), *first = strchr(trace, '\n');

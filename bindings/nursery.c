@@ -1,9 +1,9 @@
 /* nursery.c: who owns which task, what a child's end means to its owner.
  *
- * Each task has an implicit nursery (failures nobody joins are reported), the state has a root one for
- * detached tasks, qn.group opens explicit ones (the first failure cancels the siblings and the body).
- * An explicit nursery is also a scope of the coroutine that opened it. Invariant: a live task is in the
- * children list of exactly one nursery, or its nursery pointer is NULL.
+ * Each task has an implicit nursery (failures nobody joins are reported), the state has a root one
+ * for detached tasks, qn.group opens explicit ones (the first failure cancels the siblings and the
+ * body). An explicit nursery is also a scope of the coroutine that opened it. Invariant: a live
+ * task is in the children list of exactly one nursery, or its nursery pointer is NULL.
  */
 #include "sched.h"
 
@@ -204,7 +204,8 @@ void qnl_nursery_adopt(lua_State *L, qnl_nursery_t *from, qnl_nursery_t *to)
 bool qnl_co_is_awaited_by(const qnl_co_t *co, const qnl_task_t *t)
 {
   for (const qnl_scope_t *s = co->scopes; s != NULL; s = s->outer) {
-    for (const qnl_task_t *up = t; s->kind == QNL_SCOPE_NURSERY && up != NULL && up->nursery != NULL;
+    for (const qnl_task_t *up = t;
+         s->kind == QNL_SCOPE_NURSERY && up != NULL && up->nursery != NULL;
          up = up->nursery->owner) {
       if (up->nursery == &GROUP_OF(s)->n) {
         return true;
@@ -256,12 +257,14 @@ static qnl_nursery_t *check(lua_State *L) { return qnl_check(L, 1, &qnl_class_nu
 static int core_nursery(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
-  static const char *const policies[] = {"supervise", "cancel", "collect", NULL}; /* as qnl_policy_t */
+  static const char *const policies[] = {"supervise", "cancel", "collect",
+                                         NULL}; /* as qnl_policy_t */
   lua_Integer limit = luaL_optinteger(L, 1, 0);
   int policy = luaL_checkoption(L, 2, "cancel", policies);
   qnl_co_t *co = G->running;
   if (co == NULL) {
-    return qnl_throw(L, QN_KIND_INVALID, "NO_TASK", "a group can only be opened inside a task (see qn.run)");
+    return qnl_throw(L, QN_KIND_INVALID, "NO_TASK",
+                     "a group can only be opened inside a task (see qn.run)");
   }
   qnl_check_yieldable(L, G, "group"); /* its end waits */
   struct {
@@ -303,7 +306,8 @@ static int push_nothing(lua_State *L, qnl_task_t *t, int64_t result)
   return 0;
 }
 
-/* Magic 0: an ordinary wait for all children. Magic 1: waits whatever happens (they were cancelled). */
+/* Magic 0: an ordinary wait for all children. Magic 1: waits whatever happens (they were
+ * cancelled). */
 static int nursery_wait(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
@@ -377,10 +381,7 @@ static int nursery_count(lua_State *L)
 }
 
 /* The coroutine died in the middle of the group. */
-static void nursery_collect(qnl_state_t *G, void *obj)
-{
-  qnl_nursery_abandon(G->L, scope_of(obj));
-}
+static void nursery_collect(qnl_state_t *G, void *obj) { qnl_nursery_abandon(G->L, scope_of(obj)); }
 
 /* Nothing is left to do when the group ended by itself. */
 static void nursery_class_close(qnl_state_t *G, lua_State *L, void *obj)
@@ -389,11 +390,15 @@ static void nursery_class_close(qnl_state_t *G, lua_State *L, void *obj)
   qnl_nursery_abandon(L, scope_of(obj));
 }
 
-static const qnl_method_t nursery_methods[] = {
-    {"spawn", nursery_spawn, 0},   {"wait", nursery_wait, 0},   {"drain", nursery_wait, 1},
-    {"cancel", nursery_cancel, 0}, {"leave", nursery_leave, 0}, {"owns", nursery_owns, 0},
-    {"count", nursery_count, 0},   {"has_failed", nursery_has_failed, 0},
-    {NULL, NULL, 0}};
+static const qnl_method_t nursery_methods[] = {{"spawn", nursery_spawn, 0},
+                                               {"wait", nursery_wait, 0},
+                                               {"drain", nursery_wait, 1},
+                                               {"cancel", nursery_cancel, 0},
+                                               {"leave", nursery_leave, 0},
+                                               {"owns", nursery_owns, 0},
+                                               {"count", nursery_count, 0},
+                                               {"has_failed", nursery_has_failed, 0},
+                                               {NULL, NULL, 0}};
 qnl_class_t qnl_class_nursery = {.name = "qn.Nursery",
                                  .methods = nursery_methods,
                                  .collect = nursery_collect,

@@ -52,7 +52,8 @@ const char *qnl_nearest(const char *key, const char *const *names, int n)
   return best;
 }
 
-static int unknown_key(lua_State *L, const char *where, const char *key, const qnl_opt_t *desc, int n)
+static int unknown_key(lua_State *L, const char *where, const char *key, const qnl_opt_t *desc,
+                       int n)
 {
   const char *names[64];
   int count = 0;
@@ -66,7 +67,8 @@ static int unknown_key(lua_State *L, const char *where, const char *key, const q
   return luaL_error(L, "%s: unknown option '%s'", where, key);
 }
 
-static _Noreturn void bad_option(lua_State *L, const char *where, const char *key, const char *expected)
+static _Noreturn void bad_option(lua_State *L, const char *where, const char *key,
+                                 const char *expected)
 {
   luaL_error(L, "%s: option '%s' must be %s (got %s)", where, key, expected, luaL_typename(L, -1));
   __builtin_unreachable();
@@ -94,8 +96,8 @@ uint64_t qnl_seconds_of(lua_State *L, int idx, const char *what)
   return to_ms(L, lua_tonumber(L, idx), what);
 }
 
-/* A bad time limit that came through Lua files of ours is the fault of who called these, and is told
- * in their terms. Returns when there are none: the caller raises an argument error then. */
+/* A bad time limit that came through Lua files of ours is the fault of who called these, and is
+ * told in their terms. Returns when there are none: the caller raises an argument error then. */
 static void blame_caller(lua_State *L, const char *wrong)
 {
   lua_Debug ar;
@@ -132,7 +134,8 @@ uint64_t qnl_seconds(lua_State *L, int idx, uint64_t def)
   }
   lua_Number seconds = luaL_checknumber(L, idx);
   const char *wrong = seconds < 0 || seconds != seconds ? "seconds must not be negative or NaN"
-                      : seconds > 3.0e9 ? "too many seconds (false means no limit)" : NULL;
+                      : seconds > 3.0e9                 ? "too many seconds (false means no limit)"
+                                                        : NULL;
   if (wrong != NULL) {
     blame_caller(L, wrong);
     luaL_argerror(L, idx, wrong);
@@ -200,8 +203,7 @@ static void read_value(lua_State *L, const char *where, const qnl_opt_t *o, qnl_
                near != NULL ? near : o->names[0]);
     break;
   }
-  case QNL_OPT_ANY:
-    break;
+  case QNL_OPT_ANY: break;
   }
 }
 
@@ -259,7 +261,8 @@ const char *qnl_host(lua_State *L, int idx)
   const char *host = luaL_checklstring(L, idx, &size);
   for (size_t i = 0; i < size; i++) {
     unsigned char c = (unsigned char)host[i];
-    luaL_argcheck(L, c > 0x20 && c != 0x7f, idx, "a host must not hold blanks or control characters");
+    luaL_argcheck(L, c > 0x20 && c != 0x7f, idx,
+                  "a host must not hold blanks or control characters");
   }
   return host;
 }

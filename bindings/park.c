@@ -1,20 +1,21 @@
 /* park.c: what Lua files build waiting objects from: park names this wait, unpark ends it.
  *
  * A waiter is {task, number}: core.ticket gives the running task and the number of its next wait;
- * core.unpark(task, number, code) ends exactly that wait and says whether it still was there. A late
- * unpark is false by construction. Values travel in Lua tables of the caller.
+ * core.unpark(task, number, code) ends exactly that wait and says whether it still was there. A
+ * late unpark is false by construction. Values travel in Lua tables of the caller.
  */
 #include "sched.h"
 
 static void nothing_to_cancel(qn_op_t *op) { (void)op; }
 
-/* core.ticket(op, timeout) -> task, number. Raises where waiting is impossible, and for a bad timeout, so
- * call it before you queue. The number is good for one park of this task, and for no other wait. */
+/* core.ticket(op, timeout) -> task, number. Raises where waiting is impossible, and for a bad
+ * timeout, so call it before you queue. The number is good for one park of this task, and for no
+ * other wait. */
 static int core_ticket(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
-  static const char *const ops[] = {"wait", "recv", "send", "lock", "acquire", "event", "condition",
-                                    "join", "group", "require", "handler", NULL};
+  static const char *const ops[] = {"wait",      "recv", "send",  "lock",    "acquire", "event",
+                                    "condition", "join", "group", "require", "handler", NULL};
   const char *op = ops[luaL_checkoption(L, 1, "wait", ops)];
   qnl_seconds(L, 2, QNL_NEVER);
   QNL_ENTER(L, G, t, core_ticket, op);
@@ -31,7 +32,8 @@ static int core_ticket(lua_State *L)
 static int push_code(lua_State *L, qnl_task_t *t, int64_t result)
 {
   if (result < 0) {
-    return qnl_fail_info(L, &(qnl_errinfo_t){.code = (int)result, .op = t->wait.op, .phase = t->wait.op});
+    return qnl_fail_info(
+        L, &(qnl_errinfo_t){.code = (int)result, .op = t->wait.op, .phase = t->wait.op});
   }
   lua_pushinteger(L, (lua_Integer)result);
   return 1;

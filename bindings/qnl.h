@@ -1,8 +1,8 @@
 /* qnl.h: the whole binding contract: what every file in bindings/ may use of the others.
  *
- * One qnl_state_t per Lua state; every C function of ours carries it as its first upvalue. A waiting
- * method is: check arguments -> QNL_ENTER -> start the operation on t->op -> return qnl_wait(...).
- * Tasks, scopes and nurseries are in sched.h. Nothing here knows libuv or OpenSSL.
+ * One qnl_state_t per Lua state; every C function of ours carries it as its first upvalue. A
+ * waiting method is: check arguments -> QNL_ENTER -> start the operation on t->op -> return
+ * qnl_wait(...). Tasks, scopes and nurseries are in sched.h. Nothing here knows libuv or OpenSSL.
  */
 #ifndef QNL_H
 #define QNL_H
@@ -22,7 +22,8 @@ typedef struct qnl_task qnl_task_t;
 #define qnl_G_raw(L) ((qnl_state_t *)lua_touserdata((L), lua_upvalueindex(1)))
 /* Raises: the runtime of this Lua state has been shut down. */
 int qnl_raise_over(lua_State *L);
-/* The state, in a function that cannot work without its loop (the first member, NULL after the end). */
+/* The state, in a function that cannot work without its loop (the first member, NULL after the
+ * end). */
 static inline qnl_state_t *qnl_G(lua_State *L)
 {
   qnl_state_t *G = qnl_G_raw(L);
@@ -32,7 +33,8 @@ static inline qnl_state_t *qnl_G(lua_State *L)
   return G;
 }
 #define qnl_magic(L) ((int)lua_tointeger((L), lua_upvalueindex(2)))
-/* The state of a Lua state, from the registry (error paths, main thread); NULL when there is none. */
+/* The state of a Lua state, from the registry (error paths, main thread); NULL when there is none.
+ */
 qnl_state_t *qnl_state_of(lua_State *L);
 qn_loop_t *qnl_loop(qnl_state_t *G);
 lua_State *qnl_main(qnl_state_t *G);
@@ -48,14 +50,14 @@ typedef struct qnl_method {
 #define QNL_MAX_DERIVED 8
 typedef struct qnl_class qnl_class_t;
 struct qnl_class {
-  const char *name; /* "qn.Stream" */
+  const char *name;  /* "qn.Stream" */
   qnl_class_t *base; /* gives the functions below that are NULL here, too */
   const qnl_method_t *methods;
-  const qnl_method_t *meta;                          /* metamethods beside __index, __name, __gc */
-  void (*collect)(qnl_state_t *G, void *obj);        /* last chance: the userdata goes away */
-  bool (*is_open)(void *obj);                        /* collected while open = a leak; NULL = never */
+  const qnl_method_t *meta;                   /* metamethods beside __index, __name, __gc */
+  void (*collect)(qnl_state_t *G, void *obj); /* last chance: the userdata goes away */
+  bool (*is_open)(void *obj);                 /* collected while open = a leak; NULL = never */
   void (*close)(qnl_state_t *G, lua_State *L, void *obj); /* what <close> does; never raises */
-  int (*index)(lua_State *L);                        /* value classes: fields not found in methods */
+  int (*index)(lua_State *L); /* value classes: fields not found in methods */
 };
 
 /* Every userdata of ours begins with this. */
@@ -65,8 +67,8 @@ typedef struct qnl_box {
   qn_list_t link; /* classes with `collect`: in the state's list of handles */
 } qnl_box_t;
 
-/* Creates the metatable in the registry (once per state). Base classes first. The class itself is not
- * changed: states in other threads read it at the same time. */
+/* Creates the metatable in the registry (once per state). Base classes first. The class itself is
+ * not changed: states in other threads read it at the same time. */
 void qnl_class_register(lua_State *L, qnl_state_t *G, const qnl_class_t *cls);
 /* Pushes a new userdata for `obj`. Raises on out of memory before it owns `obj`: call qnl_prealloc
  * first where that matters. */
@@ -92,32 +94,32 @@ typedef enum qnl_opt_type {
   QNL_OPT_INTEGER,
   QNL_OPT_SECONDS, /* number >= 0, or false = none; read as milliseconds */
   QNL_OPT_STRING,
-  QNL_OPT_ENUM,    /* `names`: NULL-terminated list; read as its index */
+  QNL_OPT_ENUM, /* `names`: NULL-terminated list; read as its index */
   QNL_OPT_ANY
 } qnl_opt_type_t;
 
 typedef struct qnl_opt {
   const char *name;
   qnl_opt_type_t type;
-  int64_t min, max;          /* INTEGER */
-  const char *const *names;  /* ENUM */
+  int64_t min, max;         /* INTEGER */
+  const char *const *names; /* ENUM */
 } qnl_opt_t;
 
 typedef struct qnl_opt_value {
   bool set;
-  int64_t i;         /* BOOL, INTEGER, SECONDS (ms, QNL_NEVER for false), ENUM */
-  const char *s;     /* STRING; stays valid while the options table is on the stack */
+  int64_t i;     /* BOOL, INTEGER, SECONDS (ms, QNL_NEVER for false), ENUM */
+  const char *s; /* STRING; stays valid while the options table is on the stack */
   size_t size;
 } qnl_opt_value_t;
 
 #define QNL_NEVER UINT64_MAX
 
-/* Reads the options table at `idx` (nil or none = all unset) into values[n_desc]. Unknown keys and wrong
- * types raise and name the key, and the nearest known one. */
+/* Reads the options table at `idx` (nil or none = all unset) into values[n_desc]. Unknown keys and
+ * wrong types raise and name the key, and the nearest known one. */
 void qnl_opts(lua_State *L, int idx, const char *where, const qnl_opt_t *desc, int n_desc,
               qnl_opt_value_t *values);
-/* A duration argument in seconds: nil/none -> `def`; false -> QNL_NEVER; negative, NaN or huge raise.
- * Result in ms, rounded up. */
+/* A duration argument in seconds: nil/none -> `def`; false -> QNL_NEVER; negative, NaN or huge
+ * raise. Result in ms, rounded up. */
 uint64_t qnl_seconds(lua_State *L, int idx, uint64_t def);
 uint64_t qnl_seconds_of(lua_State *L, int idx, const char *what);
 /* The same as an argument that must be there: a number, or false. */
@@ -170,12 +172,12 @@ typedef struct qnl_wait {
   size_t max;                     /* reads: the option */
   size_t note;                    /* reads: the scanner's */
   int n_formats;
-  const char *op;                 /* "read", "connect" ...: shown by tasks(), errors */
-  const char *phase;              /* phase of a timeout; NULL = op */
-  uint64_t at;                    /* the wait's own deadline, ms on the loop's clock */
-  int code;                       /* what the result is when that passes */
-  bool deaf;                      /* neither cancellation nor scopes end it (waiting for children) */
-  uint64_t ticket;                /* the number that core.unpark must name; 0 = none */
+  const char *op;    /* "read", "connect" ...: shown by tasks(), errors */
+  const char *phase; /* phase of a timeout; NULL = op */
+  uint64_t at;       /* the wait's own deadline, ms on the loop's clock */
+  int code;          /* what the result is when that passes */
+  bool deaf;         /* neither cancellation nor scopes end it (waiting for children) */
+  uint64_t ticket;   /* the number that core.unpark must name; 0 = none */
 } qnl_wait_t;
 
 /* Private results. */
@@ -185,10 +187,10 @@ enum { QNL_R_SCOPE = -5900, QNL_R_CANCEL = -5901, QNL_R_SLEPT = -5902 };
  * expired. NULL: enough was done in this turn, `return qnl_requeue(L, fn)`. */
 qnl_task_t *qnl_enter(lua_State *L, qnl_state_t *G, const char *op);
 int qnl_requeue(lua_State *L, lua_CFunction fn);
-#define QNL_ENTER(L, G, t, fn, op)               \
-  qnl_task_t *t = qnl_enter((L), (G), (op));     \
-  if (t == NULL) {                               \
-    return qnl_requeue((L), (fn));               \
+#define QNL_ENTER(L, G, t, fn, op)           \
+  qnl_task_t *t = qnl_enter((L), (G), (op)); \
+  if (t == NULL) {                           \
+    return qnl_requeue((L), (fn));           \
   }
 qn_op_t *qnl_op(qnl_task_t *t);
 qnl_wait_t *qnl_waiting(qnl_task_t *t); /* cleared by qnl_enter; fill it before qnl_wait */

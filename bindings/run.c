@@ -1,7 +1,8 @@
-/* run.c: turning the loop on behalf of Lua: until a task has ended, and the orderly end of everything.
+/* run.c: turning the loop on behalf of Lua: until a task has ended, and the orderly end of
+ * everything.
  *
- * Used by qn.run, by the program and by C hosts. Must not be called from inside a task. Invariant: after
- * qnl_stop no task is alive and no stream holds bytes that it would still send.
+ * Used by qn.run, by the program and by C hosts. Must not be called from inside a task. Invariant:
+ * after qnl_stop no task is alive and no stream holds bytes that it would still send.
  */
 #include "sched.h"
 
@@ -109,8 +110,8 @@ static void finish_streams(qnl_state_t *G)
   qn_streams_abort(G->loop);
 }
 
-/* A coroutine that is closed from outside can wait in its <close> variables all the same: nobody turns
- * the loop now, so it does that itself, as the main thread of a stock interpreter would. */
+/* A coroutine that is closed from outside can wait in its <close> variables all the same: nobody
+ * turns the loop now, so it does that itself, as the main thread of a stock interpreter would. */
 static void close_task(qnl_state_t *G, qnl_task_t *t)
 {
   G->blocker->cancel_at = G->grace_end;

@@ -1,9 +1,9 @@
 /* sched.c: the life of a task: spawn, resume, the trampoline, cancel, the end.
  *
  * Called by the turn (through ops and ready items), by nursery.c and task.c. A task's function runs
- * protected beneath a C trampoline whose message handler takes the traceback before unwinding; after it
- * the task waits for its children. Invariant: lua_resume on a task happens in qnl_resume only, and what
- * runs there outside the coroutine neither raises nor allocates.
+ * protected beneath a C trampoline whose message handler takes the traceback before unwinding;
+ * after it the task waits for its children. Invariant: lua_resume on a task happens in qnl_resume
+ * only, and what runs there outside the coroutine neither raises nor allocates.
  */
 #include "sched.h"
 
@@ -13,7 +13,10 @@
 const char qnl_key_tasks = 0, qnl_key_coroutines = 0, qnl_key_unhandled = 0, qnl_key_traces = 0,
            qnl_key_anchors = 0;
 
-qnl_task_t *qnl_running_task(const qnl_state_t *G) { return G->running != NULL ? G->running->task : NULL; }
+qnl_task_t *qnl_running_task(const qnl_state_t *G)
+{
+  return G->running != NULL ? G->running->task : NULL;
+}
 
 bool qnl_task_ended(const qnl_task_t *t) { return t->status >= QNL_TASK_DONE; }
 
@@ -29,7 +32,8 @@ void qnl_close_thread(lua_State *co, lua_State *from)
 #endif
 }
 
-/* Live tasks are anchored in a registry table until they end; the running code may drop its handle. */
+/* Live tasks are anchored in a registry table until they end; the running code may drop its handle.
+ */
 void qnl_push_task(lua_State *L, qnl_task_t *t)
 {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_tasks);
@@ -78,8 +82,8 @@ static void list_remove(qn_list_t *node)
 
 /* --- tracebacks ------------------------------------------------------------------------------ */
 
-/* Keeps the traceback of the error value beside the task, so that a rethrow does not hide the place of
- * the first raise. The registry's trace table holds {value, text} under the state's address. */
+/* Keeps the traceback of the error value beside the task, so that a rethrow does not hide the place
+ * of the first raise. The registry's trace table holds {value, text} under the state's address. */
 int qnl_message_handler(lua_State *L)
 {
   qnl_state_t *G = qnl_state_of(L);
@@ -143,7 +147,8 @@ static void close_groups(qnl_task_t *t)
   }
 }
 
-/* Waits for the children; cancellation of the task reaches them directly and does not end this wait. */
+/* Waits for the children; cancellation of the task reaches them directly and does not end this
+ * wait. */
 static int drain(lua_State *L, qnl_task_t *t);
 
 static int drain_k(lua_State *L, int status, lua_KContext ctx)
@@ -184,7 +189,8 @@ static int body_k(lua_State *L, int status, lua_KContext ctx)
       t->failed_body = true;
       qnl_push_task(L, t);
       if (lua_getiuservalue(L, -1, 3) == LUA_TNIL) { /* else core.report knows better */
-        qnl_push_trace(L, t->G, -3); /* nil: no handler ran, the stack or the memory was exhausted */
+        qnl_push_trace(L, t->G,
+                       -3); /* nil: no handler ran, the stack or the memory was exhausted */
         lua_setiuservalue(L, -3, 3); /* for task:traceback() */
       }
     }
@@ -204,8 +210,8 @@ static int trampoline(lua_State *L)
   return body_k(L, status, (lua_KContext)t);
 }
 
-/* In a stock interpreter user code may close the thread of a task (coroutine.running tells it) while an
- * operation uses memory on its stack. Then this is the last to run there. */
+/* In a stock interpreter user code may close the thread of a task (coroutine.running tells it)
+ * while an operation uses memory on its stack. Then this is the last to run there. */
 static int thread_closed(lua_State *L)
 {
   qnl_task_t *t = *(qnl_task_t **)lua_touserdata(L, 1);
@@ -356,7 +362,8 @@ static void finish(qnl_task_t *t, qnl_status_t status)
   }
   qnl_push_task(L, t); /* keeps it alive until the end of this function */
   qnl_task_unanchor(L, t);
-  if (t == G->until || G->n_tasks == 0) { /* whoever turns the loop for it must not poll once more */
+  if (t == G->until ||
+      G->n_tasks == 0) { /* whoever turns the loop for it must not poll once more */
     qn_loop_stop(G->loop);
   }
   settle_joiners(t);
@@ -377,10 +384,13 @@ static void finish_unstarted(qnl_task_t *t)
 
 static void finish_body(qnl_task_t *t)
 {
-  finish(t, t->failed_body ? QNL_TASK_FAILED : t->cancelled_body ? QNL_TASK_CANCELLED : QNL_TASK_DONE);
+  finish(t, t->failed_body      ? QNL_TASK_FAILED
+            : t->cancelled_body ? QNL_TASK_CANCELLED
+                                : QNL_TASK_DONE);
 }
 
-/* The coroutine cannot go on (its outcome is on top of its stack): what is left are the children. */
+/* The coroutine cannot go on (its outcome is on top of its stack): what is left are the children.
+ */
 static void end_body(qnl_task_t *t)
 {
   lua_State *L = t->G->L;
@@ -415,7 +425,8 @@ static void close_body(qnl_task_t *t)
     lua_rawgetp(co, 1, t);
   } else {
     t->failed_body = true;
-    lua_pushliteral(co, "attempt to yield from outside a coroutine (a task is suspended only by waiting)");
+    lua_pushliteral(
+        co, "attempt to yield from outside a coroutine (a task is suspended only by waiting)");
   }
   end_body(t);
 }
@@ -474,7 +485,8 @@ void qnl_resume(qnl_task_t *t)
   int status = lua_resume(co, G->L, nargs, &nres);
   G->running = outer;
   if (QN_LIKELY(status == LUA_YIELD)) {
-    if (QN_UNLIKELY(!t->co.in_wait || t->doomed)) { /* by other means than a wait of ours, or for good */
+    if (QN_UNLIKELY(!t->co.in_wait ||
+                    t->doomed)) { /* by other means than a wait of ours, or for good */
       close_body(t);
     }
     return;
@@ -522,7 +534,8 @@ static void cancel_one(lua_State *L, qnl_task_t *t, int value_idx, uint64_t now)
   lua_rawsetp(L, -2, t);
   lua_pop(L, 1);
   t->cancel_at = now;
-  if (t->status == QNL_TASK_NEW && t->nursery != NULL) { /* waits for its nursery's limit: end it now */
+  if (t->status == QNL_TASK_NEW &&
+      t->nursery != NULL) { /* waits for its nursery's limit: end it now */
     t->nursery->n_running++;
     qnl_task_schedule(t);
   } else {

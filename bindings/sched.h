@@ -1,8 +1,9 @@
 /* sched.h: tasks, coroutines, scopes and nurseries: the structs behind section 3 of the API.
  *
- * Private to sched.c, await.c, scope.c, nursery.c, coroutine.c, park.c and embed.c. A task is one line
- * of execution; it may run through several nested coroutines, but waits for one thing at a time, so it
- * has one operation. A wake-up names the task and its wait number (`seq`), never a coroutine.
+ * Private to sched.c, await.c, scope.c, nursery.c, coroutine.c, park.c and embed.c. A task is one
+ * line of execution; it may run through several nested coroutines, but waits for one thing at a
+ * time, so it has one operation. A wake-up names the task and its wait number (`seq`), never a
+ * coroutine.
  */
 #ifndef QNL_SCHED_H
 #define QNL_SCHED_H
@@ -15,16 +16,20 @@ typedef struct qnl_co qnl_co_t;
 typedef struct qnl_scope qnl_scope_t;
 typedef struct qnl_nursery qnl_nursery_t;
 
-typedef enum qnl_scope_kind { QNL_SCOPE_DEADLINE, QNL_SCOPE_SHIELD, QNL_SCOPE_NURSERY } qnl_scope_kind_t;
+typedef enum qnl_scope_kind {
+  QNL_SCOPE_DEADLINE,
+  QNL_SCOPE_SHIELD,
+  QNL_SCOPE_NURSERY
+} qnl_scope_kind_t;
 
 /* Opened by a coroutine, innermost first; covers what that coroutine does beneath. */
 struct qnl_scope {
   qnl_box_t box; /* deadline and shield scopes are userdata; a nursery embeds one */
   qnl_state_t *G;
-  qnl_co_t *co;                /* NULL = closed */
+  qnl_co_t *co; /* NULL = closed */
   qnl_scope_t *outer, *inner;
-  uint64_t at;                 /* DEADLINE: when; SHIELD: when it was entered; NURSERY: cancelled when */
-  uint64_t grace;              /* SHIELD */
+  uint64_t at;    /* DEADLINE: when; SHIELD: when it was entered; NURSERY: cancelled when */
+  uint64_t grace; /* SHIELD */
   uint8_t kind;
 };
 
@@ -41,11 +46,11 @@ struct qnl_co {
 };
 
 typedef enum qnl_status {
-  QNL_TASK_NEW,     /* held back by its nursery's limit, or not yet queued */
-  QNL_TASK_READY,   /* in the ready list */
-  QNL_TASK_RUNNING, /* it, or a coroutine inside it, runs */
-  QNL_TASK_WAITING, /* suspended on its operation */
-  QNL_TASK_DRAINING,/* its function has returned, its children have not */
+  QNL_TASK_NEW,      /* held back by its nursery's limit, or not yet queued */
+  QNL_TASK_READY,    /* in the ready list */
+  QNL_TASK_RUNNING,  /* it, or a coroutine inside it, runs */
+  QNL_TASK_WAITING,  /* suspended on its operation */
+  QNL_TASK_DRAINING, /* its function has returned, its children have not */
   QNL_TASK_DONE,
   QNL_TASK_FAILED,
   QNL_TASK_CANCELLED
@@ -54,9 +59,9 @@ typedef enum qnl_status {
 typedef enum qnl_policy { QNL_REPORT, QNL_CANCEL_SIBLINGS, QNL_COLLECT } qnl_policy_t;
 
 struct qnl_nursery {
-  qnl_task_t *owner;     /* NULL for the root */
-  qn_list_t children;    /* every task that has not ended */
-  qn_list_t failed;      /* ended with an error that nobody has looked at */
+  qnl_task_t *owner;                     /* NULL for the root */
+  qn_list_t children;                    /* every task that has not ended */
+  qn_list_t failed;                      /* ended with an error that nobody has looked at */
   uint32_t n_children, n_running, limit; /* limit 0 = none */
   uint8_t policy;
   bool is_explicit, draining;
@@ -74,8 +79,8 @@ struct qnl_task {
   qnl_co_t co;
   qn_op_t op;
   qnl_wait_t wait;
-  qnl_co_t *wait_co;      /* the innermost coroutine of the current wait */
-  uint64_t seq;           /* number of the current or last wait */
+  qnl_co_t *wait_co; /* the innermost coroutine of the current wait */
+  uint64_t seq;      /* number of the current or last wait */
   uint64_t id;
   uint64_t cancel_at;     /* UINT64_MAX = not cancelled */
   qn_list_t all;          /* in the state's list of live tasks */
@@ -85,69 +90,71 @@ struct qnl_task {
   qnl_nursery_t *nursery; /* where it was born; NULL once that is gone */
   qnl_nursery_t own;      /* implicit nursery of its children */
   int nargs;
-  int anchor;             /* where the registry holds it */
+  int anchor; /* where the registry holds it */
   int site_line;
-  char site[36];          /* the end of the file name */
+  char site[36]; /* the end of the file name */
   uint8_t status;
   bool detached, claimed, started, blocking, woken, failed_body, cancelled_body, is_handler;
-  bool doomed;            /* it has swallowed its cancellation too often: ended from outside */
-  bool body_gone;         /* its coroutine was closed while children were alive */
-  bool known_thread;      /* user code has its thread (coroutine.running) */
-  bool closed_by_hand;    /* its coroutine was closed by the stock coroutine.close while it waited */
-  uint32_t n_scopes;      /* open ones of all its coroutines: waits must look when there are any */
-  uint32_t n_refused;     /* waits that were refused because it is cancelled */
-  uint64_t ticket;        /* drawn by core.ticket, used by core.park; 0 = none */
+  bool doomed;         /* it has swallowed its cancellation too often: ended from outside */
+  bool body_gone;      /* its coroutine was closed while children were alive */
+  bool known_thread;   /* user code has its thread (coroutine.running) */
+  bool closed_by_hand; /* its coroutine was closed by the stock coroutine.close while it waited */
+  uint32_t n_scopes;   /* open ones of all its coroutines: waits must look when there are any */
+  uint32_t n_refused;  /* waits that were refused because it is cancelled */
+  uint64_t ticket;     /* drawn by core.ticket, used by core.park; 0 = none */
 };
 
 struct qnl_state {
   qn_loop_t *loop;
-  lua_State *L;           /* main thread */
-  qnl_co_t *running;      /* the coroutine that runs now */
-  qnl_task_t *main_task;  /* task 0 */
-  qnl_task_t *until;      /* the loop is being turned until this one has ended */
-  qnl_task_t *blocker;    /* stands for the main thread when it waits without being a task */
-  qnl_nursery_t root;     /* detached tasks, task 0, handlers */
+  lua_State *L;          /* main thread */
+  qnl_co_t *running;     /* the coroutine that runs now */
+  qnl_task_t *main_task; /* task 0 */
+  qnl_task_t *until;     /* the loop is being turned until this one has ended */
+  qnl_task_t *blocker;   /* stands for the main thread when it waits without being a task */
+  qnl_nursery_t root;    /* detached tasks, task 0, handlers */
   qn_list_t tasks;
   uint64_t next_id;
   int64_t n_tasks, n_spawned, n_leaked, n_switches, n_handlers;
-  unsigned budget;        /* ready results left before the running task must step back */
+  unsigned budget; /* ready results left before the running task must step back */
   int exit_status;
-  bool exiting, stopping, closing; /* qn.exit was called; tasks are being cancelled; lua_close runs */
+  bool exiting, stopping,
+      closing; /* qn.exit was called; tasks are being cancelled; lua_close runs */
   bool had_unhandled, own_loop;
-  bool stock;               /* a stock interpreter (or a host that only opens the module): nobody drives us */
-  bool interrupted_main;    /* an interrupt has cancelled task 0 */
+  bool stock; /* a stock interpreter (or a host that only opens the module): nobody drives us */
+  bool interrupted_main;           /* an interrupt has cancelled task 0 */
   volatile sig_atomic_t interrupt; /* a qnl_interrupt_t */
-  qnl_scope_t *line;        /* what an interrupt ends instead of task 0 (the line of a REPL) */
+  qnl_scope_t *line; /* what an interrupt ends instead of task 0 (the line of a REPL) */
   qn_ready_t interrupt_ready;
-  uint64_t grace_end;       /* when stopping: until then there is patience */
-  qnl_task_t *closing_task; /* it is closed from outside: its coroutines wait like the main thread */
-  qn_list_t handles;        /* userdata that hold C objects, linked by their boxes */
-  void *sentinel;           /* state.c: notices lua_close before any handle is collected */
-  qnl_state_t **owner;      /* set to NULL when this state goes away */
-  bool *whole;              /* what qnl_state_close has said, for who cannot ask */
+  uint64_t grace_end; /* when stopping: until then there is patience */
+  qnl_task_t
+      *closing_task;   /* it is closed from outside: its coroutines wait like the main thread */
+  qn_list_t handles;   /* userdata that hold C objects, linked by their boxes */
+  void *sentinel;      /* state.c: notices lua_close before any handle is collected */
+  qnl_state_t **owner; /* set to NULL when this state goes away */
+  bool *whole;         /* what qnl_state_close has said, for who cannot ask */
   qn_ready_t collect_ready; /* collects so that dropped failed tasks are reported */
   qn_timer_t collect_timer;
   uint64_t collect_after;
   qn_ready_t unhandled_ready;
-  qn_list_t emitters;     /* objects with queued events (events.c) */
+  qn_list_t emitters; /* objects with queued events (events.c) */
   qn_ready_t emit_ready;
 };
 
-/* First signal: PENDING until Lua or the loop's thread has seen it, then DELIVERED; the next one is not
- * taken any more. */
+/* First signal: PENDING until Lua or the loop's thread has seen it, then DELIVERED; the next one is
+ * not taken any more. */
 typedef enum qnl_interrupt { QNL_INT_NONE, QNL_INT_PENDING, QNL_INT_DELIVERED } qnl_interrupt_t;
 
-#define QNL_GRACE 5000u      /* ms: the end of a program waits so long for clean-up and unsent bytes */
+#define QNL_GRACE 5000u /* ms: the end of a program waits so long for clean-up and unsent bytes */
 #define QNL_ORPHAN_GRACE 200u /* ms: ... and for calls in the thread pool that nobody waits for */
 #define QNL_BUDGET 64
-/* A cancelled task that goes on waiting is closed from outside when it has been refused so often, and
- * for so long (ms). */
+/* A cancelled task that goes on waiting is closed from outside when it has been refused so often,
+ * and for so long (ms). */
 #define QNL_REFUSALS 1000
 #define QNL_DEFIANCE 1000
 
 /* Registry tables, keyed by the address of these. */
-extern const char qnl_key_state, qnl_key_tasks, qnl_key_coroutines, qnl_key_unhandled, qnl_key_traces,
-    qnl_key_anchors;
+extern const char qnl_key_state, qnl_key_tasks, qnl_key_coroutines, qnl_key_unhandled,
+    qnl_key_traces, qnl_key_anchors;
 
 /* sched.c */
 qnl_task_t *qnl_running_task(const qnl_state_t *G);
@@ -175,7 +182,8 @@ void qnl_close_thread(lua_State *co, lua_State *from);
 
 /* await.c */
 uint64_t qnl_from_now(qnl_state_t *G, uint64_t ms); /* QNL_NEVER stays */
-/* Recomputes the deadline and cancellation of a waiting task after something around it has changed. */
+/* Recomputes the deadline and cancellation of a waiting task after something around it has changed.
+ */
 void qnl_reconsider(qnl_task_t *t);
 void qnl_resume(qnl_task_t *t); /* the one place that calls lua_resume on a task */
 /* Is somebody asking this task to stop right now? Raises what must be raised. */
@@ -199,10 +207,11 @@ void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child);
 /* An explicit one that is being cancelled: what is spawned in it is cancelled at once. */
 bool qnl_nursery_is_cancelled(const qnl_nursery_t *n);
 void qnl_nursery_cancel(lua_State *L, qnl_nursery_t *n, int reason_idx);
-/* Nobody can wait for this explicit nursery any more: its children are cancelled and become those of
- * the task that opened it, or of the runtime. */
+/* Nobody can wait for this explicit nursery any more: its children are cancelled and become those
+ * of the task that opened it, or of the runtime. */
 void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s);
-/* Whether a group that `co` has open waits for `t`, directly or not: then `t` cannot become its owner. */
+/* Whether a group that `co` has open waits for `t`, directly or not: then `t` cannot become its
+ * owner. */
 bool qnl_co_is_awaited_by(const qnl_co_t *co, const qnl_task_t *t);
 void qnl_nursery_set_owner(qnl_scope_t *s, qnl_task_t *owner);
 /* Hands the live children of `from` over to `to` and cancels them. */
@@ -238,24 +247,24 @@ void qnl_flush_unhandled(qnl_state_t *G);
 void qnl_finish_handlers(qnl_state_t *G, uint64_t grace_ms);
 
 /* run.c */
-/* Turns the loop until `t` has ended, qn.exit was called, or nothing can happen any more (then `t` and
- * what is beneath it get a deadlock error and have one more chance). */
+/* Turns the loop until `t` has ended, qn.exit was called, or nothing can happen any more (then `t`
+ * and what is beneath it get a deadlock error and have one more chance). */
 void qnl_run_until(qnl_state_t *G, qnl_task_t *t);
-/* Once: cancels every task and gives them `grace_ms`, then closes what is left of them from outside and
- * sends what streams still hold. Afterwards nothing runs any more. */
+/* Once: cancels every task and gives them `grace_ms`, then closes what is left of them from outside
+ * and sends what streams still hold. Afterwards nothing runs any more. */
 void qnl_stop(qnl_state_t *G, uint64_t grace_ms);
-/* One wait for events until `until` (ms), then a turn without waiting: unlike a turn that waits it comes
- * back as soon as something has happened. */
+/* One wait for events until `until` (ms), then a turn without waiting: unlike a turn that waits it
+ * comes back as soon as something has happened. */
 bool qnl_step(qnl_state_t *G, uint64_t until);
 
 /* state.c */
 /* Makes the state of `L` with a loop of its own, or one on the host's. Raises. */
 qnl_state_t *qnl_state_new(lua_State *L, struct uv_loop_s *uv);
-/* Stops, closes all handles and the loop. Functions of qn raise from now on. False: calls in the thread
- * pool were still running, so the loop's memory was left to them. */
+/* Stops, closes all handles and the loop. Functions of qn raise from now on. False: calls in the
+ * thread pool were still running, so the loop's memory was left to them. */
 bool qnl_state_close(qnl_state_t *G);
-/* Where nobody tells us that the Lua state will be closed: the last thing before code of the main thread
- * goes on. Raises when out of memory. */
+/* Where nobody tells us that the Lua state will be closed: the last thing before code of the main
+ * thread goes on. Raises when out of memory. */
 void qnl_watch_close(lua_State *L, qnl_state_t *G);
 
 /* init.c */

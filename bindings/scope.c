@@ -1,14 +1,18 @@
 /* scope.c: deadline scopes and shields, and the one question that every wait asks: until when?
  *
- * Scopes belong to the coroutine that opened them and cover what runs beneath it. Going from the task
- * inward, a deadline or a cancelled nursery may bring the limit forward, a shield moves it back to its
- * grace after the moment at which the outside wanted to stop. Used by await.c, nursery.c and Lua.
+ * Scopes belong to the coroutine that opened them and cover what runs beneath it. Going from the
+ * task inward, a deadline or a cancelled nursery may bring the limit forward, a shield moves it
+ * back to its grace after the moment at which the outside wanted to stop. Used by await.c,
+ * nursery.c and Lua.
  */
 #include "sched.h"
 
 #include <math.h>
 
-static uint64_t add_ms(uint64_t at, uint64_t ms) { return ms >= QNL_NEVER - at ? QNL_NEVER : at + ms; }
+static uint64_t add_ms(uint64_t at, uint64_t ms)
+{
+  return ms >= QNL_NEVER - at ? QNL_NEVER : at + ms;
+}
 
 uint64_t qnl_limit(qnl_task_t *t, qnl_co_t *co, qnl_scope_t **cause)
 {
@@ -111,7 +115,8 @@ void qnl_co_move(qnl_co_t *co, qnl_task_t *to)
   }
 }
 
-/* The values that a stopped task or scope raises are kept in a registry table, keyed by its address. */
+/* The values that a stopped task or scope raises are kept in a registry table, keyed by its
+ * address. */
 int qnl_raise_cause(lua_State *L, qnl_task_t *t, qnl_scope_t *cause)
 {
   const void *key = cause != NULL ? (const void *)cause : (const void *)t;

@@ -1,10 +1,10 @@
 /* state.c: the life of a qnl_state_t: its memory, its loop, and the end that always comes.
  *
- * Its memory is a userdata that is marked for finalization before anything else of ours, so that it is
- * finalized last and freed after every finalizer has run: whatever those find, the state is there. Who
- * shuts down in order (embed.c) closes it before; otherwise lua_close does, and a second userdata, the
- * sentinel, marked after all others, stops the tasks while their handles are still whole. Invariant:
- * loop == NULL means over, and no C object of ours is left then.
+ * Its memory is a userdata that is marked for finalization before anything else of ours, so that it
+ * is finalized last and freed after every finalizer has run: whatever those find, the state is
+ * there. Who shuts down in order (embed.c) closes it before; otherwise lua_close does, and a second
+ * userdata, the sentinel, marked after all others, stops the tasks while their handles are still
+ * whole. Invariant: loop == NULL means over, and no C object of ours is left then.
  */
 #include "sched.h"
 
@@ -32,8 +32,8 @@ static void set_gc(lua_State *L, lua_CFunction gc)
   lua_setmetatable(L, -2);
 }
 
-/* Inside a turn (os.exit of a stock interpreter called by a task) nothing can be closed in order, and
- * the process ends anyway. */
+/* Inside a turn (os.exit of a stock interpreter called by a task) nothing can be closed in order,
+ * and the process ends anyway. */
 static bool can_close(const qnl_state_t *G) { return G->loop != NULL && !qn_loop_in_turn(G->loop); }
 
 static int guard_gc(lua_State *L)

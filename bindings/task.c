@@ -1,7 +1,7 @@
 /* task.c: tasks as Lua sees them: spawn, detach, join, cancel, names, the tree, unhandled errors.
  *
- * The life itself is in sched.c. User values of a task: 1 its thread, 2 its name, 3 the traceback of its
- * failure.
+ * The life itself is in sched.c. User values of a task: 1 its thread, 2 its name, 3 the traceback
+ * of its failure.
  */
 #include "sched.h"
 
@@ -21,7 +21,8 @@ static void push_name(lua_State *L, qnl_task_t *t, int idx)
 
 static const char *status_name(const qnl_task_t *t)
 {
-  static const char *const names[] = {"new", "ready", "running", "waiting", "draining", "done", "failed", "cancelled"};
+  static const char *const names[] = {"new",      "ready", "running", "waiting",
+                                      "draining", "done",  "failed",  "cancelled"};
   return names[t->status];
 }
 
@@ -158,7 +159,8 @@ static int task_site(lua_State *L)
   return 1;
 }
 
-/* The innermost coroutine of a waiting task, else its own; for a failed one the traceback of the error. */
+/* The innermost coroutine of a waiting task, else its own; for a failed one the traceback of the
+ * error. */
 static int task_traceback(lua_State *L)
 {
   qnl_task_t *t = check_task(L, 1);
@@ -191,8 +193,8 @@ static int task_tostring(lua_State *L)
 
 #define TASK_OF(node, member) ((qnl_task_t *)(void *)((char *)(node)-offsetof(qnl_task_t, member)))
 
-/* core.tasks() -> list of {id=, parent=id|nil, name=, status=, site=, waiting=, task=} of all live tasks,
- * oldest first; lua/qn/task.lua makes the tree of it. */
+/* core.tasks() -> list of {id=, parent=id|nil, name=, status=, site=, waiting=, task=} of all live
+ * tasks, oldest first; lua/qn/task.lua makes the tree of it. */
 static int core_tasks(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
@@ -242,8 +244,8 @@ static int rethrow(lua_State *L)
   return lua_error(L);
 }
 
-/* core.report(err, name): an error that has no task to fail (of an event handler) becomes the failure of
- * a detached one, with the traceback that core.stash took. */
+/* core.report(err, name): an error that has no task to fail (of an event handler) becomes the
+ * failure of a detached one, with the traceback that core.stash took. */
 static int core_report(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
@@ -270,15 +272,17 @@ static int print_unhandled(lua_State *L)
   push_name(L, t, 2);
   lua_getiuservalue(L, 2, 3);
   push_site(L, t);
-  fprintf(stderr, "qnlua: unhandled error in %s: %s\n%s\n\t(spawned at %s)\n", lua_tostring(L, -3), text,
-          lua_isstring(L, -2) ? lua_tostring(L, -2) : "stack traceback: (none)", lua_tostring(L, -1));
+  fprintf(stderr, "qnlua: unhandled error in %s: %s\n%s\n\t(spawned at %s)\n", lua_tostring(L, -3),
+          text, lua_isstring(L, -2) ? lua_tostring(L, -2) : "stack traceback: (none)",
+          lua_tostring(L, -1));
   fflush(stderr);
   return 0;
 }
 
 static const char key_handler = 0;
 
-/* Stack: error value, task (popped). An error value whose __tostring fails must not hide the failure. */
+/* Stack: error value, task (popped). An error value whose __tostring fails must not hide the
+ * failure. */
 static void print_safely(lua_State *L, qnl_state_t *G)
 {
   G->had_unhandled = true;
@@ -295,9 +299,9 @@ static void print_safely(lua_State *L, qnl_state_t *G)
   lua_pop(L, 2);
 }
 
-/* Protected: takes the queue and gives each failure to the user's handler (in a task of its own) or to
- * the default one. A handler that fails is reported by the default one; so is everything at the very end,
- * when no task can run any more. */
+/* Protected: takes the queue and gives each failure to the user's handler (in a task of its own) or
+ * to the default one. A handler that fails is reported by the default one; so is everything at the
+ * very end, when no task can run any more. */
 static int dispatch_unhandled(lua_State *L)
 {
   qnl_state_t *G = qnl_state_of(L);
@@ -309,7 +313,8 @@ static int dispatch_unhandled(lua_State *L)
   for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
     qnl_task_t *t = check_task(L, -1);
     lua_State *co = t->co.L;
-    bool user = lua_rawgetp(L, LUA_REGISTRYINDEX, &key_handler) == LUA_TFUNCTION && !t->is_handler && !last;
+    bool user =
+        lua_rawgetp(L, LUA_REGISTRYINDEX, &key_handler) == LUA_TFUNCTION && !t->is_handler && !last;
     lua_pushvalue(co, -1);
     lua_xmove(co, L, 1);
     lua_pushvalue(L, -3);
@@ -373,8 +378,8 @@ static int core_on_unhandled(lua_State *L)
   return 1;
 }
 
-/* A failed task that nobody joins is reported when its handle is gone. To notice that soon, collect after
- * a failure, but never for more than a fiftieth of the time. */
+/* A failed task that nobody joins is reported when its handle is gone. To notice that soon, collect
+ * after a failure, but never for more than a fiftieth of the time. */
 static void run_collect(qn_ready_t *r)
 {
   qnl_state_t *G = (qnl_state_t *)(void *)((char *)r - offsetof(qnl_state_t, collect_ready));
@@ -417,7 +422,8 @@ static int task_gc(lua_State *L)
     queue_unhandled_now(L, t, 1); /* lives once more, until the report */
     return 0;
   }
-  if (!qnl_task_ended(t) && !t->blocking) { /* a live one is anchored: the whole state is being closed */
+  if (!qnl_task_ended(t) &&
+      !t->blocking) { /* a live one is anchored: the whole state is being closed */
     G->closing = true;
     qn_op_forget(&t->op);
     if (t->started && t->status != QNL_TASK_RUNNING && !t->body_gone) {
@@ -433,19 +439,26 @@ static int task_gc(lua_State *L)
   return 0;
 }
 
-static const qnl_method_t task_methods[] = {
-    {"join", task_join, 0},           {"cancel", task_cancel, 0}, {"status", task_status, 0},
-    {"traceback", task_traceback, 0}, {"name", task_name, 0},     {"site", task_site, 0},
-    {NULL, NULL, 0}};
-static const qnl_method_t task_meta[] = {{"__tostring", task_tostring, 0}, {"__gc", task_gc, 0}, {NULL, NULL, 0}};
+static const qnl_method_t task_methods[] = {{"join", task_join, 0},
+                                            {"cancel", task_cancel, 0},
+                                            {"status", task_status, 0},
+                                            {"traceback", task_traceback, 0},
+                                            {"name", task_name, 0},
+                                            {"site", task_site, 0},
+                                            {NULL, NULL, 0}};
+static const qnl_method_t task_meta[] = {
+    {"__tostring", task_tostring, 0}, {"__gc", task_gc, 0}, {NULL, NULL, 0}};
 qnl_class_t qnl_class_task = {.name = "qn.Task", .methods = task_methods, .meta = task_meta};
 
 void qnl_open_sched(lua_State *L, qnl_state_t *G)
 {
-  static const qnl_method_t functions[] = {
-      {"spawn", core_spawn, 0},     {"detach", core_detach, 0},   {"tasks", core_tasks, 0},
-      {"current", core_current, 0}, {"on_unhandled", core_on_unhandled, 0},
-      {"report", core_report, 0},   {NULL, NULL, 0}};
+  static const qnl_method_t functions[] = {{"spawn", core_spawn, 0},
+                                           {"detach", core_detach, 0},
+                                           {"tasks", core_tasks, 0},
+                                           {"current", core_current, 0},
+                                           {"on_unhandled", core_on_unhandled, 0},
+                                           {"report", core_report, 0},
+                                           {NULL, NULL, 0}};
   qn_ready_init(&G->unhandled_ready, run_unhandled);
   qn_ready_init(&G->collect_ready, run_collect);
   G->collect_timer.fire = collect_later;

@@ -1,10 +1,10 @@
 /* unpack.c: how many bytes an item needs: string.unpack formats and numbers. No I/O, no Lua.
  *
  * Used as scanners of wants (qn/stream.h). The walk over a format follows Lua's own rules (sizes,
- * alignment, endianness, even its limits of numbers) but only adds up; the values themselves are made
- * by string.unpack afterwards. Lengths come from the peer: they are compared with the limit before
- * anything is reserved. Invariant: what is called complete is accepted by string.unpack and used up
- * to its last byte, and no byte is looked at twice however the bytes arrive.
+ * alignment, endianness, even its limits of numbers) but only adds up; the values themselves are
+ * made by string.unpack afterwards. Lengths come from the peer: they are compared with the limit
+ * before anything is reserved. Invariant: what is called complete is accepted by string.unpack and
+ * used up to its last byte, and no byte is looked at twice however the bytes arrive.
  */
 #include "b_stream.h"
 
@@ -17,7 +17,16 @@
 #define MAX_INT_SIZE 16
 #define NATIVE_ALIGN 8
 
-typedef enum item_kind { IT_NONE, IT_INT, IT_UINT, IT_OTHER, IT_CHARS, IT_STRING, IT_ZERO, IT_ALIGN } item_kind_t;
+typedef enum item_kind {
+  IT_NONE,
+  IT_INT,
+  IT_UINT,
+  IT_OTHER,
+  IT_CHARS,
+  IT_STRING,
+  IT_ZERO,
+  IT_ALIGN
+} item_kind_t;
 
 typedef struct item {
   item_kind_t kind;
@@ -70,42 +79,20 @@ static item_kind_t next_option(qnl_unpack_scan_t *s, size_t *size)
   *size = 0;
   switch (opt) {
   case 'b':
-  case 'B':
-    *size = 1;
-    return IT_OTHER;
+  case 'B': *size = 1; return IT_OTHER;
   case 'h':
-  case 'H':
-    *size = sizeof(short);
-    return IT_OTHER;
-  case 'i':
-    *size = int_size(s, sizeof(int));
-    return IT_INT;
-  case 'I':
-    *size = int_size(s, sizeof(int));
-    return IT_UINT;
+  case 'H': *size = sizeof(short); return IT_OTHER;
+  case 'i': *size = int_size(s, sizeof(int)); return IT_INT;
+  case 'I': *size = int_size(s, sizeof(int)); return IT_UINT;
   case 'l':
-  case 'L':
-    *size = sizeof(long);
-    return IT_OTHER;
+  case 'L': *size = sizeof(long); return IT_OTHER;
   case 'j':
-  case 'J':
-    *size = sizeof(lua_Integer);
-    return IT_OTHER;
-  case 'T':
-    *size = sizeof(size_t);
-    return IT_OTHER;
-  case 'f':
-    *size = sizeof(float);
-    return IT_OTHER;
-  case 'd':
-    *size = sizeof(double);
-    return IT_OTHER;
-  case 'n':
-    *size = sizeof(lua_Number);
-    return IT_OTHER;
-  case 's':
-    *size = int_size(s, sizeof(size_t));
-    return IT_STRING;
+  case 'J': *size = sizeof(lua_Integer); return IT_OTHER;
+  case 'T': *size = sizeof(size_t); return IT_OTHER;
+  case 'f': *size = sizeof(float); return IT_OTHER;
+  case 'd': *size = sizeof(double); return IT_OTHER;
+  case 'n': *size = sizeof(lua_Number); return IT_OTHER;
+  case 's': *size = int_size(s, sizeof(size_t)); return IT_STRING;
   case 'c': {
     int n = number(s, -1);
     if (n < 0) {
@@ -115,30 +102,15 @@ static item_kind_t next_option(qnl_unpack_scan_t *s, size_t *size)
     *size = (size_t)n;
     return IT_CHARS;
   }
-  case 'z':
-    return IT_ZERO;
-  case 'x':
-    *size = 1;
-    return IT_OTHER;
-  case 'X':
-    return IT_ALIGN;
-  case ' ':
-    return IT_NONE;
-  case '<':
-    s->little = true;
-    return IT_NONE;
-  case '>':
-    s->little = false;
-    return IT_NONE;
-  case '=':
-    s->little = native_little();
-    return IT_NONE;
-  case '!':
-    s->max_align = int_size(s, NATIVE_ALIGN);
-    return IT_NONE;
-  default:
-    snprintf(s->error, sizeof s->error, "invalid format option '%c'", opt);
-    return IT_NONE;
+  case 'z': return IT_ZERO;
+  case 'x': *size = 1; return IT_OTHER;
+  case 'X': return IT_ALIGN;
+  case ' ': return IT_NONE;
+  case '<': s->little = true; return IT_NONE;
+  case '>': s->little = false; return IT_NONE;
+  case '=': s->little = native_little(); return IT_NONE;
+  case '!': s->max_align = int_size(s, NATIVE_ALIGN); return IT_NONE;
+  default: snprintf(s->error, sizeof s->error, "invalid format option '%c'", opt); return IT_NONE;
   }
 }
 
@@ -148,7 +120,8 @@ static bool next_item(qnl_unpack_scan_t *s, item_t *it)
   it->pad = 0;
   it->kind = next_option(s, &it->size);
   size_t align = it->size;
-  if (it->kind == IT_ALIGN && s->error[0] == 0) { /* takes its alignment from the option behind it */
+  if (it->kind == IT_ALIGN &&
+      s->error[0] == 0) { /* takes its alignment from the option behind it */
     it->size = 0;
     if (s->fmt[s->at] == 0 || next_option(s, &align) == IT_CHARS || align == 0) {
       snprintf(s->error, sizeof s->error, "invalid next option for option 'X'");
@@ -198,7 +171,8 @@ static bool fits(const uint8_t *p, const item_t *it, bool little)
 }
 
 /* 1: the item is complete and s->pos behind it; 0: *need; or an error. */
-static int measure(qnl_unpack_scan_t *s, const item_t *it, const uint8_t *data, size_t size, size_t *need)
+static int measure(qnl_unpack_scan_t *s, const item_t *it, const uint8_t *data, size_t size,
+                   size_t *need)
 {
   size_t begin = s->pos + it->pad, end = begin + it->size;
   if (it->kind == IT_ZERO) {
@@ -280,7 +254,10 @@ int64_t qnl_scan_unpack(const uint8_t *data, size_t size, bool ended, size_t *ne
 
 #define NUMERAL_MAX 200 /* Lua's L_MAXLENNUM */
 
-static bool is_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
+static bool is_hex(char c)
+{
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
 
 static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 

@@ -321,7 +321,8 @@ int qn__f_socket_adopt(qn_loop_t *loop, int fd, qn_filter_t **out)
     return rc;
   }
   rc = make(loop, fd, &peer, PHASE_UP, out);
-  if (rc < 0 && rc != -EEXIST) { /* EEXIST: the loop watches it already, for a stream that owns it */
+  if (rc < 0 &&
+      rc != -EEXIST) { /* EEXIST: the loop watches it already, for a stream that owns it */
     qn__sock_close(fd, false);
   }
   return rc;

@@ -26,8 +26,8 @@ typedef struct f_socket {
   bool blocked;  /* the kernel took less than we had: wait for POLLOUT */
   bool finished; /* FIN was sent */
   qn_buf_t out;
-  /* The peer's address: kept, because after a reset the kernel no longer knows it, and only as long as
-   * it is, because a qn_addr_t would be a third of an idle connection. */
+  /* The peer's address: kept, because after a reset the kernel no longer knows it, and only as long
+   * as it is, because a qn_addr_t would be a third of an idle connection. */
   socklen_t peer_size;
   _Alignas(8) uint8_t peer[];
 } f_socket_t;

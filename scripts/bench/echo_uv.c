@@ -17,31 +17,33 @@ typedef struct rest {
 
 static char shared[READ_SIZE];
 
-static void check(int rc, const char *what) {
+static void check(int rc, const char *what)
+{
   if (rc < 0) {
     fprintf(stderr, "echo_uv: %s: %s\n", what, uv_strerror(rc));
     exit(1);
   }
 }
 
-static void on_close(uv_handle_t *h) {
-  free(h);
-}
+static void on_close(uv_handle_t *h) { free(h); }
 
-static void close_stream(uv_stream_t *s) {
+static void close_stream(uv_stream_t *s)
+{
   if (!uv_is_closing((uv_handle_t *)s)) {
     uv_close((uv_handle_t *)s, on_close);
   }
 }
 
-static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf) {
+static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
+{
   (void)h, (void)suggested;
   *buf = uv_buf_init(shared, sizeof shared);
 }
 
 static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf);
 
-static void on_written(uv_write_t *req, int status) {
+static void on_written(uv_write_t *req, int status)
+{
   uv_stream_t *s = req->handle;
   free(req->data);
   if (status < 0) {
@@ -51,7 +53,8 @@ static void on_written(uv_write_t *req, int status) {
   }
 }
 
-static void queue_rest(uv_stream_t *s, const char *bytes, size_t n) {
+static void queue_rest(uv_stream_t *s, const char *bytes, size_t n)
+{
   rest_t *rest = malloc(sizeof *rest + n);
   if (rest == NULL) {
     close_stream(s);
@@ -68,7 +71,8 @@ static void queue_rest(uv_stream_t *s, const char *bytes, size_t n) {
   }
 }
 
-static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
+static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
   if (n < 0) {
     close_stream(s);
     return;
@@ -88,7 +92,8 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
   }
 }
 
-static void on_connection(uv_stream_t *server, int status) {
+static void on_connection(uv_stream_t *server, int status)
+{
   if (status < 0) {
     return;
   }
@@ -105,19 +110,22 @@ static void on_connection(uv_stream_t *server, int status) {
   check(uv_read_start((uv_stream_t *)client, on_alloc, on_read), "uv_read_start");
 }
 
-static void on_signal(uv_signal_t *h, int number) {
+static void on_signal(uv_signal_t *h, int number)
+{
   (void)number;
   uv_stop(h->loop);
 }
 
-static void on_stdin(uv_stream_t *s, ssize_t n, const uv_buf_t *buf) {
+static void on_stdin(uv_stream_t *s, ssize_t n, const uv_buf_t *buf)
+{
   (void)buf;
   if (n < 0) {
     uv_stop(s->loop);
   }
 }
 
-int main(void) {
+int main(void)
+{
   signal(SIGPIPE, SIG_IGN);
   uv_loop_t *loop = uv_default_loop();
   static uv_tcp_t server;

@@ -64,16 +64,16 @@ typedef struct load {
   uint64_t histogram[OCTAVES * BUCKETS_PER_OCTAVE];
 } load_t;
 
-static void die(const char *what, const char *why) {
+static void die(const char *what, const char *why)
+{
   fprintf(stderr, "load: %s: %s\n", what, why);
   exit(1);
 }
 
-static void die_errno(const char *what, int error) {
-  die(what, strerror(error));
-}
+static void die_errno(const char *what, int error) { die(what, strerror(error)); }
 
-static uint64_t clock_ns(clockid_t clock) {
+static uint64_t clock_ns(clockid_t clock)
+{
   struct timespec ts;
   if (clock_gettime(clock, &ts) != 0) {
     die_errno("clock_gettime", errno);
@@ -81,12 +81,11 @@ static uint64_t clock_ns(clockid_t clock) {
   return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static uint64_t now_ns(void) {
-  return clock_ns(CLOCK_MONOTONIC);
-}
+static uint64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 
 /* CPU time of another process, all its threads, from the scheduler's nanosecond accounting. */
-static uint64_t process_cpu_ns(int pid) {
+static uint64_t process_cpu_ns(int pid)
+{
   clockid_t clock;
   if (pid == 0) {
     return 0;
@@ -99,7 +98,8 @@ static uint64_t process_cpu_ns(int pid) {
 }
 
 /* How long a process's main thread was ready to run but waited for its core. 0: this process. */
-static uint64_t process_wait_ns(int pid) {
+static uint64_t process_wait_ns(int pid)
+{
   char path[64];
   unsigned long long ran = 0, waited = 0;
   snprintf(path, sizeof path, pid == 0 ? "/proc/self/schedstat" : "/proc/%d/schedstat", pid);
@@ -116,7 +116,8 @@ static uint64_t process_wait_ns(int pid) {
 
 /* --- Latency histogram: linear steps within each power of two, error below 1.6 % ------------- */
 
-static void histogram_add(load_t *l, uint64_t ns) {
+static void histogram_add(load_t *l, uint64_t ns)
+{
   unsigned octave = 0;
   while ((ns >> octave) >= 2 * BUCKETS_PER_OCTAVE && octave < OCTAVES - 2) {
     octave++;
@@ -128,7 +129,8 @@ static void histogram_add(load_t *l, uint64_t ns) {
 }
 
 /* The upper edge, in microseconds, of the bucket that holds the given share of all operations. */
-static double histogram_us(const load_t *l, double share) {
+static double histogram_us(const load_t *l, double share)
+{
   uint64_t wanted = (uint64_t)(share * (double)l->ops), seen = 0;
   for (uint64_t i = 0; i < OCTAVES * BUCKETS_PER_OCTAVE; i++) {
     seen += l->histogram[i];
@@ -143,15 +145,15 @@ static double histogram_us(const load_t *l, double share) {
 
 /* --- Connections ----------------------------------------------------------------------------- */
 
-static const unsigned char *message(const load_t *l, const conn_t *c) {
+static const unsigned char *message(const load_t *l, const conn_t *c)
+{
   return l->pattern + ((c->id * 131u + c->seq * 17u) & (PATTERN - 1));
 }
 
-static size_t message_size(const load_t *l) {
-  return l->idle ? 1 : l->size;
-}
+static size_t message_size(const load_t *l) { return l->idle ? 1 : l->size; }
 
-static void watch(load_t *l, conn_t *c, int op, bool out) {
+static void watch(load_t *l, conn_t *c, int op, bool out)
+{
   struct epoll_event ev = {.events = EPOLLIN | (out ? EPOLLOUT : 0u), .data = {.ptr = c}};
   if (epoll_ctl(l->ep, op, c->fd, &ev) != 0) {
     die_errno("epoll_ctl", errno);
@@ -159,7 +161,8 @@ static void watch(load_t *l, conn_t *c, int op, bool out) {
   c->wants_out = out;
 }
 
-static void conn_open(load_t *l, conn_t *c) {
+static void conn_open(load_t *l, conn_t *c)
+{
   int one = 1;
   c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (c->fd < 0) {
@@ -183,7 +186,8 @@ static void conn_open(load_t *l, conn_t *c) {
   l->opening++;
 }
 
-static void conn_send(load_t *l, conn_t *c) {
+static void conn_send(load_t *l, conn_t *c)
+{
   size_t size = message_size(l);
   while (c->sent < size) {
     ssize_t n = send(c->fd, message(l, c) + c->sent, size - c->sent, MSG_NOSIGNAL);
@@ -201,19 +205,22 @@ static void conn_send(load_t *l, conn_t *c) {
   }
 }
 
-static void conn_next(load_t *l, conn_t *c, uint64_t now) {
+static void conn_next(load_t *l, conn_t *c, uint64_t now)
+{
   c->seq++;
   c->sent = c->got = 0;
   c->t0 = now;
   conn_send(l, c);
 }
 
-static void conn_ready(load_t *l) {
+static void conn_ready(load_t *l)
+{
   l->opening--;
   l->ready++;
 }
 
-static void conn_up(load_t *l, conn_t *c) {
+static void conn_up(load_t *l, conn_t *c)
+{
   int error = 0;
   socklen_t len = sizeof error;
   if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0 || error != 0) {
@@ -229,7 +236,8 @@ static void conn_up(load_t *l, conn_t *c) {
 }
 
 /* One whole message is back. While setting up, the connection then rests until all are there. */
-static void conn_complete(load_t *l, conn_t *c) {
+static void conn_complete(load_t *l, conn_t *c)
+{
   if (l->phase == PHASE_SETUP) {
     conn_ready(l);
     return;
@@ -242,7 +250,8 @@ static void conn_complete(load_t *l, conn_t *c) {
   conn_next(l, c, now);
 }
 
-static void conn_receive(load_t *l, conn_t *c) {
+static void conn_receive(load_t *l, conn_t *c)
+{
   size_t size = message_size(l);
   ssize_t n = recv(c->fd, l->in, PATTERN, 0);
   if (n < 0 && errno == EAGAIN) {
@@ -264,7 +273,8 @@ static void conn_receive(load_t *l, conn_t *c) {
 }
 
 /* Waits once and serves what is ready. */
-static void turn(load_t *l) {
+static void turn(load_t *l)
+{
   struct epoll_event events[EVENTS];
   int n = epoll_wait(l->ep, events, EVENTS, l->spin && l->phase != PHASE_SETUP ? 0 : 20);
   if (n < 0 && errno != EINTR) {
@@ -292,7 +302,8 @@ static void turn(load_t *l) {
 
 /* --- The two modes --------------------------------------------------------------------------- */
 
-static void open_all(load_t *l) {
+static void open_all(load_t *l)
+{
   uint64_t deadline = now_ns() + SETUP_MS * 1000000ull;
   l->last_byte_ns = now_ns();
   for (int opened = 0; l->ready < l->n_conns;) {
@@ -308,7 +319,8 @@ static void open_all(load_t *l) {
   }
 }
 
-static void run_until(load_t *l, phase_t phase, uint64_t ms, uint64_t max_ops) {
+static void run_until(load_t *l, phase_t phase, uint64_t ms, uint64_t max_ops)
+{
   l->phase = phase;
   l->ops = 0;
   uint64_t end = now_ns() + ms * 1000000u;
@@ -321,14 +333,16 @@ typedef struct usage {
   uint64_t server, own, waited, wall;
 } usage_t;
 
-static usage_t usage_now(const load_t *l) {
+static usage_t usage_now(const load_t *l)
+{
   usage_t u = {.server = process_cpu_ns(l->pid), .own = clock_ns(CLOCK_PROCESS_CPUTIME_ID)};
   u.waited = process_wait_ns(0) + (l->pid != 0 ? process_wait_ns(l->pid) : 0);
   u.wall = now_ns();
   return u;
 }
 
-static void run_echo(load_t *l) {
+static void run_echo(load_t *l)
+{
   l->phase = PHASE_WARM;
   for (int i = 0; i < l->n_conns; i++) {
     conn_next(l, &l->conns[i], now_ns());
@@ -355,7 +369,8 @@ static void run_echo(load_t *l) {
 }
 
 /* Says that all is open, then waits for the end of stdin. A connection that ends is an error. */
-static void run_idle(load_t *l) {
+static void run_idle(load_t *l)
+{
   printf("{\"mode\":\"idle\",\"conns\":%d}\n", l->n_conns);
   fflush(stdout);
   struct pollfd fds[2] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = l->ep, .events = POLLIN}};
@@ -375,7 +390,8 @@ static void run_idle(load_t *l) {
   die("idle", "held for ten minutes, nobody ended it");
 }
 
-static uint64_t number(const char *name, const char *text, uint64_t min, uint64_t max) {
+static uint64_t number(const char *name, const char *text, uint64_t min, uint64_t max)
+{
   char *end = NULL;
   errno = 0;
   unsigned long long v = text != NULL ? strtoull(text, &end, 10) : 0;
@@ -387,7 +403,8 @@ static uint64_t number(const char *name, const char *text, uint64_t min, uint64_
   return v;
 }
 
-static void parse(load_t *l, int argc, char **argv) {
+static void parse(load_t *l, int argc, char **argv)
+{
   if (argc < 2 || (strcmp(argv[1], "echo") != 0 && strcmp(argv[1], "idle") != 0)) {
     fprintf(stderr, "usage: load echo|idle --port N [options]; see the head of load.c\n");
     exit(2);
@@ -425,7 +442,8 @@ static void parse(load_t *l, int argc, char **argv) {
   }
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   static load_t l = {.n_conns = 1, .size = 64, .warm_ms = 200, .time_ms = 1000};
   parse(&l, argc, argv);
   signal(SIGPIPE, SIG_IGN);

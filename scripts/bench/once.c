@@ -17,22 +17,23 @@ enum { LIMIT_S = 60 };
 
 static pid_t child;
 
-static void on_alarm(int number) {
+static void on_alarm(int number)
+{
   (void)number;
   kill(child, SIGKILL);
 }
 
-static double now_ns(void) {
+static double now_ns(void)
+{
   struct timespec ts;
   clock_gettime(CLOCK_MONOTONIC, &ts);
   return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-static double time_ns(struct timeval t) {
-  return (double)t.tv_sec * 1e9 + (double)t.tv_usec * 1e3;
-}
+static double time_ns(struct timeval t) { return (double)t.tv_sec * 1e9 + (double)t.tv_usec * 1e3; }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
   if (argc < 2) {
     fprintf(stderr, "usage: once COMMAND [ARGUMENT...]\n");
     return 2;

@@ -9,30 +9,35 @@
 
 enum { COUNT = 1000000, IDLE_MS = 60000 };
 
-static double cpu_ns(void) {
+static double cpu_ns(void)
+{
   struct timespec ts;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
   return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-static void report(const char *name, double started) {
+static void report(const char *name, double started)
+{
   printf("{\"case\":\"%s\",\"count\":%d,\"cpu_ns\":%.0f}\n", name, COUNT, cpu_ns() - started);
 }
 
-static void on_timer(qn_timer_t *t) {
+static void on_timer(qn_timer_t *t)
+{
   (void)t;
   fprintf(stderr, "timers: a timer of a minute or more expired\n");
   exit(1);
 }
 
-static void start(qn_loop_t *loop, qn_timer_t *t, uint64_t ms) {
+static void start(qn_loop_t *loop, qn_timer_t *t, uint64_t ms)
+{
   if (qn_timer_start(loop, t, qn_loop_now(loop) + ms, on_timer) < 0) {
     fprintf(stderr, "timers: qn_timer_start failed\n");
     exit(1);
   }
 }
 
-int main(void) {
+int main(void)
+{
   qn_loop_t *loop = qn_loop_new(NULL);
   qn_timer_t *timers = calloc(COUNT, sizeof *timers);
   qn_timer_t one = {0};

@@ -8,23 +8,27 @@
 
 enum { COUNT = 1000000, IDLE_MS = 60000 };
 
-static double cpu_ns(void) {
+static double cpu_ns(void)
+{
   struct timespec ts;
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
   return (double)ts.tv_sec * 1e9 + (double)ts.tv_nsec;
 }
 
-static void report(const char *name, double started) {
+static void report(const char *name, double started)
+{
   printf("{\"case\":\"%s\",\"count\":%d,\"cpu_ns\":%.0f}\n", name, COUNT, cpu_ns() - started);
 }
 
-static void on_timer(uv_timer_t *t) {
+static void on_timer(uv_timer_t *t)
+{
   (void)t;
   fprintf(stderr, "timers_uv: a timer of a minute or more expired\n");
   exit(1);
 }
 
-int main(void) {
+int main(void)
+{
   uv_loop_t *loop = uv_default_loop();
   uv_timer_t *timers = calloc(COUNT, sizeof *timers);
   uv_timer_t one;

@@ -1,7 +1,7 @@
 /* Fuzz target of qn_addr_parse and qn_addr_unix: text from anywhere.
  *
- * What is accepted must print as text that is accepted again and means the same endpoint; nothing may
- * read beyond the text. covers: runtime/net/addr.c
+ * What is accepted must print as text that is accepted again and means the same endpoint; nothing
+ * may read beyond the text. covers: runtime/net/addr.c
  */
 #include "qn/addr.h"
 
@@ -18,7 +18,8 @@ static void round_trip(const qn_addr_t *a)
   if (n >= sizeof text) {
     __builtin_trap();
   }
-  if (qn_addr_parse(&again, text, qn_addr_port(a), QN_FAMILY_ANY) != 0 || !qn_addr_equal(a, &again)) {
+  if (qn_addr_parse(&again, text, qn_addr_port(a), QN_FAMILY_ANY) != 0 ||
+      !qn_addr_equal(a, &again)) {
     __builtin_trap();
   }
 }

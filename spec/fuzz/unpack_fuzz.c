@@ -1,9 +1,9 @@
 /* unpack_fuzz.c: the scanners of bindings/unpack.c against Lua itself.
  *
- * Input: one byte (which scanner, and the limit), a format that ends with a zero, then what a peer sends.
- * Whatever the scanner calls complete, string.unpack must accept and use up to the last byte; what it
- * calls a bad format, string.unpack must refuse whatever the bytes are. The answer must be the same when
- * the bytes come one at a time. For numbers the model is lua_stringtonumber.
+ * Input: one byte (which scanner, and the limit), a format that ends with a zero, then what a peer
+ * sends. Whatever the scanner calls complete, string.unpack must accept and use up to the last
+ * byte; what it calls a bad format, string.unpack must refuse whatever the bytes are. The answer
+ * must be the same when the bytes come one at a time. For numbers the model is lua_stringtonumber.
  */
 #include "b_stream.h"
 
@@ -20,7 +20,8 @@ static void require_that(bool ok, const char *what)
 }
 
 /* As the stream asks: more bytes each time, the scanner's own need respected. */
-static int64_t feed(qn_scan_fn scan, void *arg, const uint8_t *data, size_t size, bool ended, size_t step)
+static int64_t feed(qn_scan_fn scan, void *arg, const uint8_t *data, size_t size, bool ended,
+                    size_t step)
 {
   size_t need = 0, have = 0;
   for (;;) {
@@ -29,7 +30,8 @@ static int64_t feed(qn_scan_fn scan, void *arg, const uint8_t *data, size_t size
     if (have < need && !last) {
       continue;
     }
-    uint8_t *copy = malloc(have + 1); /* its exact size, so that a sanitizer sees the byte behind it */
+    uint8_t *copy =
+        malloc(have + 1); /* its exact size, so that a sanitizer sees the byte behind it */
     uint8_t *exact = have > 0 ? realloc(copy, have) : copy;
     memcpy(exact, data, have);
     int64_t rc = scan(exact, have, ended && last, &need, arg);
@@ -82,7 +84,8 @@ static void check_unpack(const char *format, const uint8_t *data, size_t size, s
   if (whole > 0 || empty) {
     require_that((size_t)whole <= size && (size_t)whole <= max, "more than there is");
     require_that(unpack(format, data, (size_t)whole) == whole, "string.unpack wants other bytes");
-    require_that(whole == 0 || unpack(format, data, (size_t)whole - 1) < 0, "fewer bytes were enough");
+    require_that(whole == 0 || unpack(format, data, (size_t)whole - 1) < 0,
+                 "fewer bytes were enough");
   } else if (whole == 0 || whole == QN_E_PROTOCOL) {
     require_that(used < 0, "string.unpack is content with what is there");
   } else {
@@ -135,6 +138,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     return 0;
   }
   const uint8_t *peer = end + 1;
-  check_unpack((const char *)data + 1, peer, size - (size_t)(peer - data), (mode & 2) != 0 ? 32 : (size_t)1 << 26);
+  check_unpack((const char *)data + 1, peer, size - (size_t)(peer - data),
+               (mode & 2) != 0 ? 32 : (size_t)1 << 26);
   return 0;
 }
