@@ -61,11 +61,7 @@ static void add_note(qnl_emitter_t *e, int event, int64_t arg, bool merge)
   }
   e->notes[e->n++] = (note_t){event, arg};
   if (e->link.next == NULL) {
-    qn_list_t *head = &e->G->emitters;
-    e->link.prev = head->prev;
-    e->link.next = head;
-    head->prev->next = &e->link;
-    head->prev = &e->link;
+    qnl_list_append(&e->G->emitters, &e->link);
     qn_ready_queue(e->G->loop, &e->G->emit_ready);
   }
 }
@@ -84,14 +80,7 @@ static void listener_observer(qn_listener_t *l, char event, int err, void *data)
 
 /* --- handing them to Lua --------------------------------------------------------------------- */
 
-static void unlink_emitter(qnl_emitter_t *e)
-{
-  if (e->link.next != NULL) {
-    e->link.prev->next = e->link.next;
-    e->link.next->prev = e->link.prev;
-    e->link.next = e->link.prev = NULL;
-  }
-}
+static void unlink_emitter(qnl_emitter_t *e) { qnl_list_remove(&e->link); }
 
 static void enter(lua_State *L, const void *table, qnl_emitter_t *e, int idx)
 {

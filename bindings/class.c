@@ -82,11 +82,7 @@ static void collect(qnl_state_t *G, qnl_box_t *box)
   const qnl_class_t *cls = box->cls;
   void *obj = box->obj;
   box->obj = NULL;
-  if (box->link.next != NULL) {
-    box->link.prev->next = box->link.next;
-    box->link.next->prev = box->link.prev;
-    box->link.next = box->link.prev = NULL;
-  }
+  qnl_list_remove(&box->link);
   INHERITED(cls, collect);
   if (obj != NULL && cls != NULL) {
     cls->collect(G, obj);
@@ -213,10 +209,7 @@ void qnl_set_metatable(lua_State *L, const qnl_class_t *cls)
   if (cls != NULL) {
     qn_list_t *head = &qnl_state_of(L)->handles,
               *node = &((qnl_box_t *)lua_touserdata(L, -1))->link;
-    node->prev = head->prev;
-    node->next = head;
-    head->prev->next = node;
-    head->prev = node;
+    qnl_list_append(head, node);
   }
 }
 

@@ -126,7 +126,7 @@ static int core_exit(lua_State *L)
   if (G->stock && G->running == NULL && !G->stopping && !qn_loop_in_turn(G->loop)) {
     return qnl_exit_process(G);
   }
-  if (can_park(L, G)) {
+  if (G->running != NULL && can_park(L, G)) {
     qnl_task_t *t = G->running->task;
     t->wait = (qnl_wait_t){.op = op_exit, .at = QNL_NEVER, .code = QN_E_TIMEOUT, .deaf = true};
     qn_op_begin(&t->op, NULL, nothing_to_cancel);

@@ -12,31 +12,12 @@
 #define TASK_OF(node, member) ((qnl_task_t *)(void *)((char *)(node)-offsetof(qnl_task_t, member)))
 #define GROUP_OF(s) ((qnl_group_t *)(void *)((char *)(s)-offsetof(qnl_group_t, scope)))
 
-static void list_init(qn_list_t *l) { l->next = l->prev = l; }
-
-static void list_append(qn_list_t *head, qn_list_t *node)
-{
-  node->prev = head->prev;
-  node->next = head;
-  head->prev->next = node;
-  head->prev = node;
-}
-
-static void list_remove(qn_list_t *node)
-{
-  if (node->next != NULL) {
-    node->prev->next = node->next;
-    node->next->prev = node->prev;
-    node->next = node->prev = NULL;
-  }
-}
-
 void qnl_nursery_init(qnl_nursery_t *n, qnl_task_t *owner)
 {
   memset(n, 0, sizeof *n);
   n->owner = owner;
-  list_init(&n->children);
-  list_init(&n->failed);
+  qnl_list_init(&n->children);
+  qnl_list_init(&n->failed);
 }
 
 qnl_nursery_t *qnl_innermost_nursery(qnl_state_t *G)
@@ -58,7 +39,7 @@ void qnl_claim(qnl_task_t *t)
 {
   t->claimed = true;
   if (qnl_task_ended(t)) {
-    list_remove(&t->sibling);
+    qnl_list_remove(&t->sibling);
   }
 }
 
@@ -88,7 +69,7 @@ void qnl_report_failed(qnl_state_t *G, qn_list_t *failed)
   lua_State *L = G->L;
   while (failed->next != failed) {
     qnl_task_t *t = TASK_OF(failed->next, sibling);
-    list_remove(&t->sibling);
+    qnl_list_remove(&t->sibling);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_anchors);
     if (lua_rawgetp(L, -1, t) == LUA_TUSERDATA) {
       queue_unhandled(L, t);
@@ -116,7 +97,7 @@ void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child)
 {
   qnl_state_t *G = child->G;
   bool failed = child->status == QNL_TASK_FAILED;
-  list_remove(&child->sibling);
+  qnl_list_remove(&child->sibling);
   child->nursery = NULL;
   if (child->own.failed.next != &child->own.failed) {
     qnl_report_failed(G, &child->own.failed);
@@ -130,14 +111,14 @@ void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child)
     if (child->detached || (n->is_explicit && n->policy == QNL_REPORT)) {
       queue_unhandled(L, child);
     } else if (n->is_explicit) {
-      list_append(&n->failed, &child->sibling);
+      qnl_list_append(&n->failed, &child->sibling);
       remember_handle(L, child);
       qnl_task_anchor(L, child, -1); /* until the group has looked */
       if (n->policy == QNL_CANCEL_SIBLINGS) {
         qnl_nursery_cancel(L, n, 0);
       }
     } else if (!child->claimed) {
-      list_append(&n->failed, &child->sibling);
+      qnl_list_append(&n->failed, &child->sibling);
       remember_handle(L, child);
       qn_ready_queue(G->loop, &G->collect_ready);
     }
@@ -190,11 +171,11 @@ void qnl_nursery_adopt(lua_State *L, qnl_nursery_t *from, qnl_nursery_t *to)
   while (from->children.next != &from->children) {
     qnl_task_t *t = TASK_OF(from->children.next, sibling);
     uint32_t counted = t->status != QNL_TASK_NEW;
-    list_remove(&t->sibling);
+    qnl_list_remove(&t->sibling);
     from->n_children--;
     from->n_running -= counted;
     t->nursery = to;
-    list_append(&to->children, &t->sibling);
+    qnl_list_append(&to->children, &t->sibling);
     to->n_children++;
     to->n_running += counted;
     qnl_task_cancel(L, t, 0);
@@ -228,11 +209,11 @@ void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s)
   if (G->closing) { /* everything goes: only cut the ties */
     while (n->children.next != &n->children) {
       qnl_task_t *t = TASK_OF(n->children.next, sibling);
-      list_remove(&t->sibling);
+      qnl_list_remove(&t->sibling);
       t->nursery = NULL;
     }
     while (n->failed.next != &n->failed) {
-      list_remove(n->failed.next);
+      qnl_list_remove(n->failed.next);
     }
     n->n_children = n->n_running = 0;
     return;

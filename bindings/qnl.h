@@ -77,7 +77,7 @@ qnl_box_t *qnl_push(lua_State *L, const qnl_class_t *cls, void *obj);
  * object and owning it. */
 #define qnl_push_empty(L, cls) qnl_push((L), (cls), NULL)
 void *qnl_test(lua_State *L, int idx, const qnl_class_t *cls);
-void *qnl_check(lua_State *L, int idx, const qnl_class_t *cls);
+void *qnl_check(lua_State *L, int idx, const qnl_class_t *cls) __attribute__((returns_nonnull));
 void qnl_set_metatable(lua_State *L, const qnl_class_t *cls);
 /* Notes which line made the userdata on top, for the report of a leak; in debug builds only. */
 void qnl_note_site(lua_State *L);

@@ -59,25 +59,6 @@ void qnl_task_unanchor(lua_State *L, qnl_task_t *t)
   lua_pop(L, 1);
 }
 
-static void list_init(qn_list_t *l) { l->next = l->prev = l; }
-
-static void list_append(qn_list_t *head, qn_list_t *node)
-{
-  node->prev = head->prev;
-  node->next = head;
-  head->prev->next = node;
-  head->prev = node;
-}
-
-static void list_remove(qn_list_t *node)
-{
-  if (node->next != NULL) {
-    node->prev->next = node->next;
-    node->next->prev = node->prev;
-    node->next = node->prev = NULL;
-  }
-}
-
 #define TASK_OF(node, member) ((qnl_task_t *)(void *)((char *)(node)-offsetof(qnl_task_t, member)))
 
 /* --- tracebacks ------------------------------------------------------------------------------ */
@@ -281,8 +262,8 @@ qnl_task_t *qnl_spawn(lua_State *L, qnl_state_t *G, qnl_nursery_t *n, int nargs)
   t->status = QNL_TASK_NEW;
   t->nargs = nargs;
   t->co.task = t;
-  list_init(&t->joiners);
-  list_init(&t->cos);
+  qnl_list_init(&t->joiners);
+  qnl_list_init(&t->cos);
   qnl_nursery_init(&t->own, t);
   qn_op_init(&t->op, G->loop, qnl_wake_op);
   lua_State *co = lua_newthread(L);
@@ -300,11 +281,11 @@ qnl_task_t *qnl_spawn(lua_State *L, qnl_state_t *G, qnl_nursery_t *n, int nargs)
   note_site(L, t);
   /* nothing below can fail */
   t->id = ++G->next_id;
-  list_append(&G->tasks, &t->all);
+  qnl_list_append(&G->tasks, &t->all);
   G->n_tasks++;
   G->n_spawned++;
   t->nursery = n;
-  list_append(&n->children, &t->sibling);
+  qnl_list_append(&n->children, &t->sibling);
   n->n_children++;
   if (n->limit == 0 || n->n_running < n->limit) {
     n->n_running++;
@@ -329,7 +310,7 @@ static void settle_joiners(qnl_task_t *t)
 {
   while (t->joiners.next != &t->joiners) {
     qn_list_t *node = t->joiners.next;
-    list_remove(node);
+    qnl_list_remove(node);
     t->claimed = true;
     qn_op_settle((qn_op_t *)(void *)((char *)node - offsetof(qn_op_t, link)), 0);
   }
@@ -348,7 +329,7 @@ static void finish(qnl_task_t *t, qnl_status_t status)
     qnl_co_move((qnl_co_t *)(void *)((char *)t->cos.next - offsetof(qnl_co_t, link)), NULL);
   }
   qnl_nursery_adopt(L, &t->own, &G->root); /* none, unless the coroutine was closed from outside */
-  list_remove(&t->all);
+  qnl_list_remove(&t->all);
   G->n_tasks--;
   G->n_handlers -= t->is_handler;
   if (t->known_thread) {

@@ -156,6 +156,27 @@ typedef enum qnl_interrupt { QNL_INT_NONE, QNL_INT_PENDING, QNL_INT_DELIVERED } 
 extern const char qnl_key_state, qnl_key_tasks, qnl_key_coroutines, qnl_key_unhandled,
     qnl_key_traces, qnl_key_anchors;
 
+/* Lists of tasks and operations. */
+static inline void qnl_list_init(qn_list_t *l) { l->next = l->prev = l; }
+
+static inline void qnl_list_append(qn_list_t *head, qn_list_t *node)
+{
+  node->prev = head->prev;
+  node->next = head;
+  head->prev->next = node;
+  head->prev = node;
+}
+
+/* Also of a node that is in no list. */
+static inline void qnl_list_remove(qn_list_t *node)
+{
+  if (node->next != NULL) {
+    node->prev->next = node->next;
+    node->next->prev = node->prev;
+    node->next = node->prev = NULL;
+  }
+}
+
 /* sched.c */
 qnl_task_t *qnl_running_task(const qnl_state_t *G);
 /* Function and nargs arguments are on top of L's stack (popped); pushes the task. */

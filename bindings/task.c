@@ -56,14 +56,7 @@ static int core_detach(lua_State *L)
 
 enum { MAX_CHAIN = 1000 }; /* of tasks that join each other: how far a circle is looked for */
 
-static void stop_joining(qn_op_t *op)
-{
-  if (op->link.next != NULL) {
-    op->link.prev->next = op->link.next;
-    op->link.next->prev = op->link.prev;
-    op->link.next = op->link.prev = NULL;
-  }
-}
+static void stop_joining(qn_op_t *op) { qnl_list_remove(&op->link); }
 
 static int push_join(lua_State *L, qnl_task_t *t, int64_t result)
 {
@@ -106,11 +99,7 @@ static int task_join(lua_State *L)
     return qnl_push_outcome(L, target);
   }
   qn_op_begin(&t->op, target, stop_joining);
-  qn_list_t *head = &target->joiners, *node = &t->op.link;
-  node->prev = head->prev;
-  node->next = head;
-  head->prev->next = node;
-  head->prev = node;
+  qnl_list_append(&target->joiners, &t->op.link);
   qnl_wait_for(t, timeout);
   return qnl_wait(L, t, push_join);
 }
