@@ -256,7 +256,9 @@ void qn__close_step(qn_stream_t *s)
   }
   qn_stream_retain(s);
   s->in_filter++;
-  int rc = s->write_error != 0 && !s->torn ? s->write_error : qn__filter_flush(s->top);
+  /* After half a message the peer must not see a clean end. Files have no such end. */
+  bool broken = s->write_error != 0 && (!s->torn || (s->top->ops->flags & QN_FILTER_APART) == 0);
+  int rc = broken ? s->write_error : qn__filter_flush(s->top);
   if (rc == 0 && s->top->up && s->top->below != NULL && s->fin != QN__FIN_DONE &&
       s->write_error == 0) {
     rc = qn__filter_finish(s->top); /* a close_notify; a bare socket's FIN comes with its close */
