@@ -19,17 +19,19 @@ static int push_deadlock(lua_State *L)
   return 0;
 }
 
+/* A script may catch a deadlock and go on; one that only ever waits again is ended. */
+enum { DEADLOCKS_MAX = 1000 };
+
 void qnl_run_until(qnl_state_t *G, qnl_task_t *t)
 {
   qnl_task_t *outer = G->until;
-  bool warned = false;
+  int deadlocks = 0;
   G->until = t;
   while (!qnl_task_ended(t) && !G->exiting) {
     if (!qn_loop_turn(G->loop, QN_TURN_ONCE) && !qnl_task_ended(t) && !G->exiting) {
-      if (warned) {
+      if (deadlocks++ == DEADLOCKS_MAX) {
         break;
       }
-      warned = true;
       lua_pushcfunction(G->L, push_deadlock);
       lua_pushlightuserdata(G->L, t);
       if (lua_pcall(G->L, 1, 0, 0) != LUA_OK) {

@@ -133,6 +133,11 @@ int qnl_raise_cause(lua_State *L, qnl_task_t *t, qnl_scope_t *cause)
     }
     lua_pushvalue(L, -1);
     lua_rawsetp(L, -3, key);
+  } else if (cause == NULL && qnl_is_error(L, -1)) {
+    /* A deadlock is told once: who catches it may do something about it. */
+    t->cancel_at = QNL_NEVER;
+    lua_pushnil(L);
+    lua_rawsetp(L, -3, key);
   }
   return lua_error(L);
 }
