@@ -181,6 +181,9 @@ static int start(lua_State *L, qnl_task_t *t, qnl_stream_t *u, const qn_dial_opt
   t->wait.phase = "connect";
   int rc = qn_dial(u->s, d, &t->op);
   if (rc == QN_AGAIN) {
+    if (result_idx == 0) {
+      qnl_anchor_observed(L, u, 1);
+    }
     t->wait.abandon = abandon_connect;
     return qnl_wait(L, t, push_connected);
   }
@@ -274,7 +277,6 @@ static int socket_connect(lua_State *L)
     return connect_fail(L, u, rc, host, port);
   }
   qn_dial_opts_t d = dial_opts(&o, host, port);
-  qnl_anchor_observed(L, u, 1);
   return start(L, t, u, &d, port, 0);
 }
 

@@ -484,6 +484,17 @@ describe("the collector", function()
       collectgarbage()
       return next(watched) == nil
     end)
+    watched = watch(function()
+      local s = qn.tcp.socket()
+      s:on("error", function() return s end)
+      s:close()
+      assert(not s:connect("127.0.0.1", port))
+      return s
+    end)
+    splits.until_true("it is collected", function()
+      collectgarbage()
+      return next(watched) == nil
+    end)
   end)
 
   it("takes what nobody listens to any more", function()

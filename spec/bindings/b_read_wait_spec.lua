@@ -2,6 +2,7 @@
 
 local qn = require "qn"
 local pair = require "spec.support.pair"
+local scripts = require "spec.support.scripts"
 local splits = require "spec.support.splits"
 local throws = require "spec.support.throws"
 
@@ -151,6 +152,85 @@ describe("cancellation", function()
     a:write("x")
     assert.equal("x", b:read(1))
   end))
+end)
+
+describe("a waiting reader", function()
+  it("is not collected, and neither are its stream and its buffer", function()
+    local a, b = qn.pair()
+    local closer <close> = a
+    local got
+    do
+      local stream = b
+      b = nil -- luacheck: ignore
+      qn.spawn(function()
+        local buffer = qn.buffer(10)
+        assert(stream:read_into(buffer))
+        got = buffer:tostring() .. stream:read("l")
+        stream:close()
+      end)
+    end
+    qn.yield()
+    for _ = 1, 3 do
+      collectgarbage()
+      qn.yield()
+    end
+    a:write("abcdefghijklm\n")
+    splits.until_true("it has read", function() return got end)
+    assert.equal("abcdefghijklm", got)
+  end)
+
+  it("takes as many formats as the stack holds", pair.body("memory", function(a, b)
+    local formats, text = {}, {}
+    for i = 1, 3000 do
+      formats[i] = i % 3 == 0 and 1 or i % 3 == 1 and "l" or "n"
+      text[i] = i % 3 == 0 and " " or i % 3 == 1 and "line\n" or tostring(i)
+    end
+    local task = qn.spawn(function()
+      return b:read(table.unpack(formats))
+    end)
+    text = table.concat(text)
+    for i = 1, #text, 1000 do
+      a:write(text:sub(i, i + 999))
+      qn.yield()
+    end
+    local results = table.pack(task:join())
+    assert.equal(3001, results.n)
+    for i = 1, 3000 do
+      assert.equal(i % 3 == 0 and " " or i % 3 == 1 and "line" or i, results[i + 1])
+    end
+  end))
+end)
+
+describe("the main thread of a stock interpreter", function()
+  it("waits by itself, and lets go of its buffers however that ends", function()
+    local out, status = scripts.stock [[
+      local a, b = qn.pair()
+      local buffer = qn.buffer(8)
+      print(b:read_into(buffer, { timeout = 0.001 }))
+      buffer:append("free")
+      print(pcall(b.read_into, b, buffer)) -- nobody can ever write
+      buffer:append("free")
+      a:write("hello")
+      print(b:read_into(buffer), buffer:tostring())
+      a:set_write_mark(10)
+      a:set_timeouts { write = 0.001 }
+      local big = qn.buffer(("x"):rep(600000))
+      print(a:write(big))
+      print(#big:clear())
+      a:abort()
+      b:abort()
+    ]]
+    assert.equal(0, status)
+    local lines = {}
+    for line in out:gmatch("[^\n]+") do
+      lines[#lines + 1] = line
+    end
+    assert.truthy(lines[1]:find("^nil\tread.*TIMEOUT"), out)
+    assert.truthy(lines[2]:find("^false\tread.*DEADLOCK"), out)
+    assert.equal("5\thello", lines[3])
+    assert.truthy(lines[4]:find("^nil\twrite.*TIMEOUT"), out)
+    assert.equal("0", lines[5])
+  end)
 end)
 
 describe("a second reader", function()

@@ -2,6 +2,7 @@
 
 local qn = require "qn"
 local core = require "qn.core"
+local leaks = require "spec.support.leaks"
 local throws = require "spec.support.throws"
 
 local function send(name)
@@ -57,6 +58,15 @@ describe("a signal", function()
     assert.is_true(ok)
     assert_error("closed", value, closed)
     assert_error("closed", signal:wait())
+  end)
+
+  it("that nobody closed is a leak", function()
+    leaks.expect { leaked = 1 }
+    local signal = assert(qn.signal("usr1"))
+    assert(signal)
+    signal = nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
   end)
 
   it("is checked", function()
