@@ -1,25 +1,10 @@
 -- In a stock interpreter the coroutine library knows nothing of tasks. Closing or resuming the thread of a
 -- task that waits took away the stack on which the operation's memory lies: use after free.
-local program = require "spec.support.program"
-
-local function has(command)
-  return os.execute(command .. " >/dev/null 2>&1") == true
-end
-
-local stock = has("lua5.4 -v") and "lua5.4" or "lua"
+local scripts = require "spec.support.scripts"
 
 -- What a script prints when the stock interpreter runs it with the module of this build.
 local function run(script)
-  local build = program.qnlua():match("(.*)/bin/")
-  local prefix = ('package.cpath = "%s/lib/?.so;" .. package.cpath '):format(build)
-  local name = os.tmpname()
-  local file <close> = assert(io.open(name, "w"))
-  file:write(prefix, script)
-  file:close()
-  local pipe <close> = assert(io.popen(stock .. " " .. name .. " 2>&1"))
-  local out = pipe:read("a")
-  os.remove(name)
-  return out
+  return (scripts.stock(script))
 end
 
 local SCRIPT <const> = [[
