@@ -69,8 +69,7 @@ static bool is_finalizer(const lua_Debug *ar)
   return ar->namewhat[0] == 'm' && ar->name != NULL && strcmp(ar->name, "__gc") == 0;
 }
 
-/* Whether the main thread runs a finalizer. (In a task nothing beneath one is yieldable anyway.) */
-static bool in_finalizer(lua_State *L)
+bool qnl_in_finalizer(lua_State *L)
 {
   lua_Debug ar;
   for (int level = 0; lua_getstack(L, level, &ar) != 0; level++) {
@@ -172,27 +171,12 @@ void qnl_check_yieldable(lua_State *L, qnl_state_t *G, const char *op)
   }
 }
 
-/* A coroutine whose <close> variables run because qnl_stop closes it: nothing else can turn the
- * loop. */
-static bool is_closing(lua_State *L, const qnl_state_t *G)
-{
-  if (G->closing_task == NULL) {
-    return false;
-  }
-  for (qnl_co_t *c = G->closing_task->wait_co; c != NULL; c = c->parent) {
-    if (c->L == L) {
-      return true;
-    }
-  }
-  return G->closing_task->co.L == L;
-}
-
 qnl_task_t *qnl_enter(lua_State *L, qnl_state_t *G, const char *op)
 {
   qnl_task_t *t;
-  if (QN_UNLIKELY(G->running == NULL && !G->closing && (L == G->L || is_closing(L, G)))) {
+  if (QN_UNLIKELY(!G->closing && qnl_is_blocking(L, G))) {
     t = G->blocker; /* no task: the call itself runs the loop */
-    if (!G->own_loop || qn_loop_in_turn(G->loop) || in_finalizer(L)) {
+    if (!G->own_loop || qn_loop_in_turn(G->loop) || qnl_in_finalizer(L)) {
       not_yieldable(L, op);
     }
   } else {
@@ -299,7 +283,7 @@ static int block(lua_State *L, qnl_task_t *t)
   }
   t->status = QNL_TASK_RUNNING;
   G->budget = QNL_BUDGET;
-  if (G->stock && L == G->L && G->n_tasks > 0) {
+  if (G->stock && L == G->L) {
     qnl_watch_close(L, G);
   }
   return await_k(L, LUA_OK, (lua_KContext)t);

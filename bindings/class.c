@@ -207,9 +207,11 @@ void qnl_set_metatable(lua_State *L, const qnl_class_t *cls)
   lua_setmetatable(L, -2);
   INHERITED(cls, collect);
   if (cls != NULL) {
-    qn_list_t *head = &qnl_state_of(L)->handles,
-              *node = &((qnl_box_t *)lua_touserdata(L, -1))->link;
-    qnl_list_append(head, node);
+    qnl_state_t *G = qnl_state_of(L);
+    qnl_list_append(&G->handles, &((qnl_box_t *)lua_touserdata(L, -1))->link);
+    if (G->stock && G->running == NULL && !G->closing) {
+      qnl_watch_close(L, G); /* so that the end is noticed before it is collected */
+    }
   }
 }
 

@@ -9,7 +9,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char op_exit[] = "exit";
 
@@ -36,6 +35,7 @@ int qnl_exit_process(qnl_state_t *G)
   lua_State *L = G->L;
   int status = G->exit_status;
   qnl_stop(G, QNL_GRACE);
+  G->closing = true;
   fflush(NULL);
   if (lua_checkstack(L, 4) && lua_rawgetp(L, LUA_REGISTRYINDEX, &key_os_exit) == LUA_TFUNCTION) {
     lua_pushinteger(L, status);
@@ -67,18 +67,6 @@ static void exit_hook(lua_State *L, lua_Debug *ar)
   if (G != NULL && G->exiting) {
     raise_cancelled(L, G);
   }
-}
-
-static bool in_finalizer(lua_State *L)
-{
-  lua_Debug ar;
-  for (int level = 1; lua_getstack(L, level, &ar) != 0; level++) {
-    lua_getinfo(L, "n", &ar);
-    if (ar.namewhat[0] == 'm' && ar.name != NULL && strcmp(ar.name, "__gc") == 0) {
-      return true;
-    }
-  }
-  return false;
 }
 
 /* --- exit ------------------------------------------------------------------------------------ */
@@ -132,7 +120,7 @@ static int core_exit(lua_State *L)
     qn_op_begin(&t->op, NULL, nothing_to_cancel);
     return qnl_wait(L, t, never);
   }
-  if (G->running != NULL && in_finalizer(L)) {
+  if (G->running != NULL && qnl_in_finalizer(L)) {
     lua_sethook(G->running->L, exit_hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT, 1);
   }
   return raise_cancelled(L, G);

@@ -58,10 +58,10 @@ static int flush_output(int status)
 /* Protected: any error value -> text, as the stock interpreter would say it. */
 static int error_text(lua_State *L)
 {
-  if (lua_type(L, 1) != LUA_TSTRING && !luaL_callmeta(L, 1, "__tostring")) {
+  if (lua_tostring(L, 1) == NULL &&
+      (!luaL_callmeta(L, 1, "__tostring") || lua_type(L, -1) != LUA_TSTRING)) {
     lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   }
-  luaL_tolstring(L, -1, NULL);
   return 1;
 }
 

@@ -48,6 +48,9 @@ void qnl_run_until(qnl_state_t *G, qnl_task_t *t)
 bool qnl_step(qnl_state_t *G, uint64_t until)
 {
   int ms = qn_loop_timeout(G->loop);
+  if (!qn_loop_alive(G->loop)) {
+    return false;
+  }
   uint64_t now = qn_loop_fresh(G->loop), left = until > now ? until - now : 0;
   if (ms != 0 && left != 0) {
     struct pollfd p = {.fd = qn_loop_fd(G->loop), .events = POLLIN};
@@ -84,10 +87,14 @@ static void cancel_everything(qnl_state_t *G)
   }
 }
 
-/* A signal during the end, or the second one, is impatience. */
+/* A signal during the end is impatience. */
 static bool patient(qnl_state_t *G)
 {
-  return G->interrupt != QNL_INT_PENDING && qn_loop_fresh(G->loop) < G->grace_end;
+  if (G->interrupt == QNL_INT_PENDING) {
+    G->interrupted_main = true;
+    return false;
+  }
+  return qn_loop_fresh(G->loop) < G->grace_end;
 }
 
 /* Errors that wait for their report get it. */

@@ -125,13 +125,12 @@ struct qnl_state {
   volatile sig_atomic_t interrupt; /* a qnl_interrupt_t */
   qnl_scope_t *line; /* what an interrupt ends instead of task 0 (the line of a REPL) */
   qn_ready_t interrupt_ready;
-  uint64_t grace_end; /* when stopping: until then there is patience */
-  qnl_task_t
-      *closing_task;   /* it is closed from outside: its coroutines wait like the main thread */
-  qn_list_t handles;   /* userdata that hold C objects, linked by their boxes */
-  void *sentinel;      /* state.c: notices lua_close before any handle is collected */
-  qnl_state_t **owner; /* set to NULL when this state goes away */
-  bool *whole;         /* what qnl_state_close has said, for who cannot ask */
+  uint64_t grace_end;       /* when stopping: until then there is patience */
+  qnl_task_t *closing_task; /* it is being closed from outside */
+  qn_list_t handles;        /* userdata that hold C objects, linked by their boxes */
+  void *sentinel;           /* state.c: notices lua_close before any handle is collected */
+  qnl_state_t **owner;      /* set to NULL when this state goes away */
+  bool *whole;              /* what qnl_state_close has said, for who cannot ask */
   qn_ready_t collect_ready; /* collects so that dropped failed tasks are reported */
   qn_timer_t collect_timer;
   uint64_t collect_after;
@@ -251,6 +250,14 @@ static inline bool qnl_resumed_by_us(const lua_State *L, const qnl_state_t *G)
  * For who ends a coroutine from outside; its stack must still be there. */
 void qnl_abandon(qnl_task_t *t);
 
+/* Whether what runs on L waits by turning the loop itself: the main thread outside of tasks, and
+ * <close> variables of a coroutine that qnl_stop closes. */
+static inline bool qnl_is_blocking(const lua_State *L, const qnl_state_t *G)
+{
+  return G->running == NULL && (L == G->L || G->closing_task != NULL);
+}
+/* Whether a finalizer is at work on L. */
+bool qnl_in_finalizer(lua_State *L);
 /* Raises not_yieldable when what runs on L cannot wait now. */
 void qnl_check_yieldable(lua_State *L, qnl_state_t *G, const char *op);
 

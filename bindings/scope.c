@@ -155,7 +155,7 @@ static void forget_value(lua_State *L, const void *key)
 static qnl_scope_t *new_scope(lua_State *L, qnl_state_t *G)
 {
   qnl_co_t *co = G->running;
-  if (co == NULL && L == G->L) {
+  if (qnl_is_blocking(L, G)) {
     co = &G->blocker->co; /* the main thread without a task: its blocking waits look here */
   } else if (co == NULL || co->L != L) {
     co = qnl_co_of(L, L, true);

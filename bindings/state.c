@@ -142,6 +142,9 @@ static int sentinel_gc(lua_State *L)
 
 void qnl_watch_close(lua_State *L, qnl_state_t *G)
 {
+  if (qnl_in_finalizer(L)) { /* of lua_close, perhaps: then a new one would never be finalized */
+    return;
+  }
   qnl_state_t **s = lua_newuserdatauv(L, sizeof *s, 0);
   *s = G;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_sentinel) == LUA_TUSERDATA) {

@@ -1,9 +1,9 @@
 /* signal.c: one watched signal: deliveries are counted, one operation may wait for the next.
  *
  * Called by the bindings. The libuv callback only counts and queues; `notify` runs in the ready
- * phase. Must not restore a handler that it did not install: libuv does that when the last watcher
- * closes. Invariant: freed when the handle is closed and the owner has released it, in either
- * order.
+ * phase. When the last watcher of a signal closes, libuv gives it the system's default: what the
+ * program had installed before is put back. Invariant: freed when the handle is closed and the
+ * owner has released it, in either order.
  */
 #include "qn/signal.h"
 
@@ -14,6 +14,7 @@
 
 struct qn_signal {
   uv_signal_t handle;
+  struct sigaction before; /* what the process did at this signal; restored when libuv lets go */
   qn_loop_t *loop;
   qn_op_t *waiter;
   int64_t pending;    /* deliveries that nobody has taken */
@@ -69,6 +70,25 @@ static void run_notify(qn_ready_t *r)
   }
 }
 
+/* libuv's own handler is not worth keeping: another watcher has put it there. */
+static void keep_action(qn_signal_t *s, const struct sigaction *before)
+{
+  struct sigaction now;
+  s->before.sa_handler = SIG_DFL;
+  if (sigaction(s->handle.signum, NULL, &now) == 0 && now.sa_handler != before->sa_handler) {
+    s->before = *before;
+  }
+}
+
+static void restore_action(const qn_signal_t *s, int signum)
+{
+  struct sigaction now;
+  if (signum != 0 && s->before.sa_handler != SIG_DFL && sigaction(signum, NULL, &now) == 0 &&
+      now.sa_handler == SIG_DFL) {
+    sigaction(signum, &s->before, NULL);
+  }
+}
+
 int qn_signal_open(qn_loop_t *loop, int signum, qn_signal_t **out)
 {
   *out = NULL;
@@ -89,12 +109,17 @@ int qn_signal_open(qn_loop_t *loop, int signum, qn_signal_t **out)
   qn_ready_init(&s->ready, run_notify);
   qn__handle_opened(loop);
   qn__object_born(loop, "signal");
-  rc = uv_signal_start(&s->handle, on_signal, signum);
+  struct sigaction before;
+  rc = sigaction(signum, NULL, &before) < 0 ? -errno : 0;
+  if (rc == 0) {
+    rc = uv_signal_start(&s->handle, on_signal, signum);
+  }
   if (rc < 0) {
     qn_signal_close(s);
     qn_signal_release(s);
     return rc;
   }
+  keep_action(s, &before);
   *out = s;
   return 0;
 }
@@ -151,7 +176,9 @@ void qn_signal_close(qn_signal_t *s)
   if (s->waiter != NULL) {
     qn_op_cancel(s->waiter, QN_E_CLOSED);
   }
+  int signum = s->handle.signum;
   uv_close((uv_handle_t *)&s->handle, on_closed);
+  restore_action(s, signum);
 }
 
 void qn_signal_release(qn_signal_t *s)

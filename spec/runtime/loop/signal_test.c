@@ -224,3 +224,36 @@ TEST(names)
     CHECK_INT(qn_signal_number(qn_signal_name(i)), i);
   }
 }
+
+static void own_handler(int signum) { (void)signum; }
+
+TEST(what_the_program_did_before_is_restored)
+{
+  rig_t rig;
+  struct sigaction own = {.sa_handler = own_handler}, now;
+  qn_signal_t *s;
+  rig_open(&rig);
+  sigaction(SIGUSR2, &own, NULL);
+  REQUIRE_INT(qn_signal_open(rig.loop, SIGUSR2, &s), 0);
+  sigaction(SIGUSR2, NULL, &now);
+  CHECK(now.sa_handler != own_handler);
+  qn_signal_close(s);
+  qn_signal_release(s);
+  sigaction(SIGUSR2, NULL, &now);
+  CHECK(now.sa_handler == own_handler);
+
+  qn_signal_t *first,
+      *second; /* the first one knows it; whoever closes last leaves it or the default */
+  REQUIRE_INT(qn_signal_open(rig.loop, SIGUSR2, &first), 0);
+  REQUIRE_INT(qn_signal_open(rig.loop, SIGUSR2, &second), 0);
+  qn_signal_close(second);
+  qn_signal_release(second);
+  sigaction(SIGUSR2, NULL, &now);
+  CHECK(now.sa_handler != own_handler && now.sa_handler != SIG_DFL); /* still watched */
+  qn_signal_close(first);
+  qn_signal_release(first);
+  sigaction(SIGUSR2, NULL, &now);
+  CHECK(now.sa_handler == own_handler);
+  signal(SIGUSR2, SIG_DFL);
+  rig_close(&rig);
+}
