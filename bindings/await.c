@@ -314,7 +314,7 @@ static int restart_k(lua_State *L, int status, lua_KContext ctx)
   if (QN_UNLIKELY(!qnl_resumed_by_us(L, G))) {
     for (qn_list_t *node = G->tasks.next; node != &G->tasks; node = node->next) {
       qnl_task_t *t = (qnl_task_t *)(void *)((char *)node - offsetof(qnl_task_t, all));
-      if (t->wait_co != NULL && t->wait_co->L == L) {
+      if (t->status == QNL_TASK_WAITING && t->wait_co != NULL && t->wait_co->L == L) {
         return qnl_wait_on(L, t->wait_co, ctx, restart_k);
       }
     }

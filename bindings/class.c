@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const char qnl_key_state = 0;
+/* No list of C holds a userdata: Lua frees one without calling its finalizer when that happens
+ * while a stack is exhausted. What lists link is malloc'ed; then it stays, and is lost. */
+const char qnl_key_state = 0, qnl_key_handles = 0;
 
 qnl_state_t *qnl_state_of(lua_State *L)
 {
@@ -82,7 +84,6 @@ static void collect(qnl_state_t *G, qnl_box_t *box)
   const qnl_class_t *cls = box->cls;
   void *obj = box->obj;
   box->obj = NULL;
-  qnl_list_remove(&box->link);
   INHERITED(cls, collect);
   if (obj != NULL && cls != NULL) {
     cls->collect(G, obj);
@@ -115,10 +116,17 @@ static int class_gc(lua_State *L)
 
 void qnl_collect_all(qnl_state_t *G)
 {
-  while (G->handles.next != &G->handles) {
-    qn_list_t *node = G->handles.next;
-    collect(G, (qnl_box_t *)(void *)((char *)node - offsetof(qnl_box_t, link)));
+  lua_State *L = G->L;
+  if (!lua_checkstack(L, 8)) {
+    return;
   }
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_handles);
+  lua_pushnil(L);
+  while (lua_next(L, -2) != 0) {
+    lua_pop(L, 1);
+    collect(G, lua_touserdata(L, -1));
+  }
+  lua_pop(L, 1);
 }
 
 static int class_close(lua_State *L)
@@ -207,8 +215,12 @@ void qnl_set_metatable(lua_State *L, const qnl_class_t *cls)
   lua_setmetatable(L, -2);
   INHERITED(cls, collect);
   if (cls != NULL) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_handles);
+    lua_pushvalue(L, -2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
     qnl_state_t *G = qnl_state_of(L);
-    qnl_list_append(&G->handles, &((qnl_box_t *)lua_touserdata(L, -1))->link);
     if (G->stock && G->running == NULL && !G->closing) {
       qnl_watch_close(L, G); /* so that the end is noticed before it is collected */
     }

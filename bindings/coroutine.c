@@ -9,21 +9,34 @@
 
 static int co_gc(lua_State *L)
 {
-  qnl_co_t *co = lua_touserdata(L, 1);
-  qnl_co_forget_scopes(co);
-  qnl_co_move(co, NULL);
+  qnl_co_t **box = lua_touserdata(L, 1), *co = *box;
+  *box = NULL;
+  if (co != NULL) {
+    qnl_co_forget_scopes(co);
+    qnl_co_move(co, NULL);
+    if (!co->in_wait) { /* else the state is being closed, and its task still knows it */
+      qn_free(co);
+    }
+  }
   return 0;
 }
 
 /* Pushes a new record of the coroutine `co`. */
 static qnl_co_t *new_record(lua_State *L, lua_State *co)
 {
-  qnl_co_t *c = lua_newuserdatauv(L, sizeof *c, 0);
-  *c = (qnl_co_t){.L = co};
+  qnl_co_t **box = lua_newuserdatauv(L, sizeof *box, 0);
+  *box = NULL;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, co_gc);
   lua_setfield(L, -2, "__gc");
   lua_setmetatable(L, -2);
+  qnl_co_t *c = qn_calloc(1, sizeof *c);
+  if (c == NULL) {
+    luaL_error(L, "out of memory");
+    return NULL;
+  }
+  c->L = co;
+  *box = c;
   return c;
 }
 
@@ -52,7 +65,8 @@ qnl_co_t *qnl_co_of(lua_State *L, lua_State *co, bool create)
   push_thread(L, co);
   lua_pushvalue(L, -1);
   lua_rawget(L, -3);
-  qnl_co_t *c = lua_touserdata(L, -1);
+  void *found = lua_touserdata(L, -1); /* of a task: itself */
+  qnl_co_t *c = found == NULL || lua_islightuserdata(L, -1) ? found : *(qnl_co_t **)found;
   if (c == NULL && create) {
     lua_pop(L, 1);
     c = new_record(L, co);

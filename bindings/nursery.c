@@ -38,6 +38,11 @@ qnl_nursery_t *qnl_innermost_nursery(qnl_state_t *G)
 void qnl_claim(qnl_task_t *t)
 {
   t->claimed = true;
+  if (t->failure != NULL) {
+    qnl_list_remove(&t->failure->link);
+    qn_free(t->failure);
+    t->failure = NULL;
+  }
   if (qnl_task_ended(t)) {
     qnl_list_remove(&t->sibling);
   }
@@ -68,12 +73,15 @@ void qnl_report_failed(qnl_state_t *G, qn_list_t *failed)
 {
   lua_State *L = G->L;
   while (failed->next != failed) {
-    qnl_task_t *t = TASK_OF(failed->next, sibling);
-    qnl_list_remove(&t->sibling);
+    qnl_failure_t *f = (qnl_failure_t *)(void *)failed->next;
+    qnl_task_t *t = f->t;
+    qnl_list_remove(&f->link);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_key_anchors);
-    if (lua_rawgetp(L, -1, t) == LUA_TUSERDATA) {
+    if (lua_rawgetp(L, -1, t) == LUA_TUSERDATA && t->failure == f) {
+      t->failure = NULL;
       queue_unhandled(L, t);
     }
+    qn_free(f);
     lua_pop(L, 2);
   }
 }
@@ -90,6 +98,20 @@ static void start_next(qnl_nursery_t *n)
       qnl_task_schedule(t);
     }
   }
+}
+
+/* The failure stays with the nursery until somebody joins the child or nobody can. */
+static void await_claim(lua_State *L, qnl_nursery_t *n, qnl_task_t *child)
+{
+  qnl_failure_t *f = qn_calloc(1, sizeof *f);
+  if (f == NULL) {
+    queue_unhandled(L, child);
+    return;
+  }
+  f->t = child;
+  child->failure = f;
+  qnl_list_append(&n->failed, &f->link);
+  remember_handle(L, child);
 }
 
 /* The child's userdata is on top of L's stack. */
@@ -118,8 +140,7 @@ void qnl_nursery_child_ended(lua_State *L, qnl_nursery_t *n, qnl_task_t *child)
         qnl_nursery_cancel(L, n, 0);
       }
     } else if (!child->claimed) {
-      qnl_list_append(&n->failed, &child->sibling);
-      remember_handle(L, child);
+      await_claim(L, n, child);
       qn_ready_queue(G->loop, &G->collect_ready);
     }
   }
@@ -248,18 +269,18 @@ static int core_nursery(lua_State *L)
                      "a group can only be opened inside a task (see qn.run)");
   }
   qnl_check_yieldable(L, G, "group"); /* its end waits */
-  struct {
-    qnl_box_t box;
-    qnl_group_t group;
-  } *ud = lua_newuserdatauv(L, sizeof *ud, 0);
-  qnl_nursery_t *n = &ud->group.n;
+  qnl_box_t *box = qnl_push_empty(L, &qnl_class_nursery);
+  qnl_group_t *group = qn_calloc(1, sizeof *group);
+  if (group == NULL) {
+    return luaL_error(L, "out of memory");
+  }
+  qnl_nursery_t *n = &group->n;
   qnl_nursery_init(n, co->task);
-  ud->box = (qnl_box_t){&qnl_class_nursery, n};
-  ud->group.scope = (qnl_scope_t){.G = G, .at = QNL_NEVER};
+  group->scope = (qnl_scope_t){.G = G, .at = QNL_NEVER};
+  box->obj = n;
   n->is_explicit = true;
   n->limit = limit > UINT32_MAX ? UINT32_MAX : limit > 0 ? (uint32_t)limit : 0;
   n->policy = (uint8_t)policy;
-  qnl_set_metatable(L, &qnl_class_nursery);
   qnl_scope_enter(scope_of(n), co, QNL_SCOPE_NURSERY);
   return 1;
 }
@@ -362,7 +383,11 @@ static int nursery_count(lua_State *L)
 }
 
 /* The coroutine died in the middle of the group. */
-static void nursery_collect(qnl_state_t *G, void *obj) { qnl_nursery_abandon(G->L, scope_of(obj)); }
+static void nursery_collect(qnl_state_t *G, void *obj)
+{
+  qnl_nursery_abandon(G->L, scope_of(obj));
+  qn_free(obj);
+}
 
 /* Nothing is left to do when the group ended by itself. */
 static void nursery_class_close(qnl_state_t *G, lua_State *L, void *obj)

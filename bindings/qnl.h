@@ -64,7 +64,6 @@ struct qnl_class {
 typedef struct qnl_box {
   const qnl_class_t *cls;
   void *obj;
-  qn_list_t link; /* classes with `collect`: in the state's list of handles */
 } qnl_box_t;
 
 /* Creates the metatable in the registry (once per state). Base classes first. The class itself is

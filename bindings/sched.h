@@ -24,7 +24,6 @@ typedef enum qnl_scope_kind {
 
 /* Opened by a coroutine, innermost first; covers what that coroutine does beneath. */
 struct qnl_scope {
-  qnl_box_t box; /* deadline and shield scopes are userdata; a nursery embeds one */
   qnl_state_t *G;
   qnl_co_t *co; /* NULL = closed */
   qnl_scope_t *outer, *inner;
@@ -67,6 +66,12 @@ struct qnl_nursery {
   bool is_explicit, draining;
 };
 
+/* A failed task that nobody has looked at, in the list of its nursery. */
+typedef struct qnl_failure {
+  qn_list_t link;
+  qnl_task_t *t; /* may be gone: ask the weak table */
+} qnl_failure_t;
+
 /* What qn.group opens: a nursery that is a scope of the coroutine, too. */
 typedef struct qnl_group {
   qnl_nursery_t n;   /* first; n.is_explicit is set */
@@ -87,6 +92,7 @@ struct qnl_task {
   qn_list_t sibling;      /* in nursery->children, then nursery->failed */
   qn_list_t joiners;      /* ops of tasks that wait for this one */
   qn_list_t cos;          /* coroutines that ran in it last */
+  qnl_failure_t *failure; /* in the `failed` list of an implicit nursery */
   qnl_nursery_t *nursery; /* where it was born; NULL once that is gone */
   qnl_nursery_t own;      /* implicit nursery of its children */
   int nargs;
@@ -125,12 +131,12 @@ struct qnl_state {
   volatile sig_atomic_t interrupt; /* a qnl_interrupt_t */
   qnl_scope_t *line; /* what an interrupt ends instead of task 0 (the line of a REPL) */
   qn_ready_t interrupt_ready;
-  uint64_t grace_end;       /* when stopping: until then there is patience */
-  qnl_task_t *closing_task; /* it is being closed from outside */
-  qn_list_t handles;        /* userdata that hold C objects, linked by their boxes */
-  void *sentinel;           /* state.c: notices lua_close before any handle is collected */
-  qnl_state_t **owner;      /* set to NULL when this state goes away */
-  bool *whole;              /* what qnl_state_close has said, for who cannot ask */
+  uint64_t grace_end; /* when stopping: until then there is patience */
+  qnl_task_t
+      *closing_task;   /* it is closed from outside: its coroutines wait like the main thread */
+  void *sentinel;      /* state.c: notices lua_close before any handle is collected */
+  qnl_state_t **owner; /* set to NULL when this state goes away */
+  bool *whole;         /* what qnl_state_close has said, for who cannot ask */
   qn_ready_t collect_ready; /* collects so that dropped failed tasks are reported */
   qn_timer_t collect_timer;
   uint64_t collect_after;
@@ -153,7 +159,7 @@ typedef enum qnl_interrupt { QNL_INT_NONE, QNL_INT_PENDING, QNL_INT_DELIVERED } 
 
 /* Registry tables, keyed by the address of these. */
 extern const char qnl_key_state, qnl_key_tasks, qnl_key_coroutines, qnl_key_unhandled,
-    qnl_key_traces, qnl_key_anchors;
+    qnl_key_traces, qnl_key_anchors, qnl_key_handles;
 
 /* Lists of tasks and operations. */
 static inline void qnl_list_init(qn_list_t *l) { l->next = l->prev = l; }

@@ -163,9 +163,14 @@ static qnl_scope_t *new_scope(lua_State *L, qnl_state_t *G)
       qnl_throw(L, QN_KIND_INVALID, "NO_TASK", "scopes can only be opened inside a task");
     }
   }
-  qnl_scope_t *s = lua_newuserdatauv(L, sizeof *s, 0);
-  *s = (qnl_scope_t){.box = {&qnl_class_scope, s}, .G = G};
-  qnl_set_metatable(L, &qnl_class_scope);
+  qnl_box_t *box = qnl_push_empty(L, &qnl_class_scope);
+  qnl_scope_t *s = qn_calloc(1, sizeof *s);
+  if (s == NULL) {
+    luaL_error(L, "out of memory");
+    return NULL;
+  }
+  box->obj = s;
+  s->G = G;
   s->co = co; /* for the caller, who enters it */
   return s;
 }
@@ -252,12 +257,11 @@ static void scope_class_close(qnl_state_t *G, lua_State *L, void *obj)
 static void scope_collect(qnl_state_t *G, void *obj)
 {
   qnl_scope_t *s = obj;
-  if (s->co != NULL) {
-    qnl_scope_leave(s);
-    if (!G->closing) {
-      forget_value(G->L, s);
-    }
+  qnl_scope_leave(s);
+  if (!G->closing) {
+    forget_value(G->L, s);
   }
+  qn_free(s);
 }
 
 static const qnl_method_t scope_methods[] = {{"close", scope_close, 0},

@@ -56,7 +56,6 @@ qnl_state_t *qnl_state_new(lua_State *L, struct uv_loop_s *uv)
 {
   qnl_state_t *G = lua_newuserdatauv(L, sizeof *G, 0);
   memset(G, 0, sizeof *G);
-  G->handles.next = G->handles.prev = &G->handles;
   G->tasks.next = G->tasks.prev = &G->tasks;
   G->emitters.next = G->emitters.prev = &G->emitters;
   set_gc(L, guard_gc);
@@ -69,6 +68,7 @@ qnl_state_t *qnl_state_new(lua_State *L, struct uv_loop_s *uv)
   new_registry_table(L, &qnl_key_unhandled, NULL);
   new_registry_table(L, &qnl_key_traces, NULL);
   new_registry_table(L, &qnl_key_anchors, "v");
+  new_registry_table(L, &qnl_key_handles, "k");
   qnl_nursery_init(&G->root, NULL);
   lua_pushlightuserdata(L, G);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &qnl_key_state);

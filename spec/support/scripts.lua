@@ -22,8 +22,15 @@ local function run(command, code)
   return text, tonumber(status)
 end
 
-function M.qnlua(code)
-  return run(program.qnlua(), code)
+---@param code string
+---@param environment? table<string, string>
+function M.qnlua(code, environment)
+  local words = { "env" }
+  for name, value in pairs(environment or {}) do
+    words[#words + 1] = name .. "=" .. value
+  end
+  words[#words + 1] = program.qnlua()
+  return run(table.concat(words, " "), code)
 end
 
 ---The stock interpreter; `code` gets the module as a local `qn`. The module's loop lives until the process
