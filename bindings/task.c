@@ -89,12 +89,13 @@ static int task_join(lua_State *L)
   uint64_t timeout = qnl_seconds(L, 2, QNL_NEVER);
   QNL_ENTER(L, G, t, task_join, "join");
   qnl_task_t *on = target;
-  for (int steps = 0; on != NULL && steps < MAX_CHAIN; steps++) {
+  int steps = 0;
+  do {
     if (is_or_is_beneath(t, on)) {
       return luaL_error(L, "a task cannot join itself or a task that waits for it to end");
     }
     on = timeout == QNL_NEVER ? joined_by(on) : NULL; /* a limit ends the circle */
-  }
+  } while (on != NULL && ++steps < MAX_CHAIN);
   if (qnl_task_ended(target)) {
     return qnl_push_outcome(L, target);
   }
