@@ -170,6 +170,13 @@ static int core_call(lua_State *L)
   return call_k(L, LUA_OK, 0);
 }
 
+/* core.installed(on): whether the globals of Lua are those of qn.install. */
+static int core_installed(lua_State *L)
+{
+  qnl_G(L)->installed = lua_toboolean(L, 1);
+  return 0;
+}
+
 /* core.run(f, ...): qn.run without a task: runs the loop until f is done. */
 static int core_run(lua_State *L)
 {
@@ -204,9 +211,13 @@ static int core_run(lua_State *L)
 
 static int open_core(lua_State *L)
 {
-  static const qnl_method_t functions[] = {{"methods", core_methods, 0},   {"stash", core_stash, 0},
-                                           {"call", core_call, 0},         {"run", core_run, 0},
-                                           {"embedded", core_embedded, 0}, {NULL, NULL, 0}};
+  static const qnl_method_t functions[] = {{"methods", core_methods, 0},
+                                           {"stash", core_stash, 0},
+                                           {"call", core_call, 0},
+                                           {"installed", core_installed, 0},
+                                           {"run", core_run, 0},
+                                           {"embedded", core_embedded, 0},
+                                           {NULL, NULL, 0}};
   qnl_state_t *G = qnl_state_of(L);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_core) == LUA_TTABLE) {
     return 1;

@@ -7,6 +7,7 @@
 #include "qn/lua.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdio.h>
@@ -41,6 +42,17 @@ static void watch_interrupt(void)
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   signal(SIGPIPE, SIG_IGN);
+}
+
+/* A descriptor that was closed before the program began would be given to the next thing that is
+ * opened: a print would go into a socket. Reading gives the end, writing an error. */
+static void hold_standard_descriptors(void)
+{
+  for (int fd = 0; fd <= 2; fd++) {
+    if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) != fd) {
+      break;
+    }
+  }
 }
 
 /* Standard output may be a pipe whose reader has gone: say so instead of losing output silently. */
@@ -167,6 +179,7 @@ static int final_status(int status)
 int main(int argc, char **argv)
 {
   (void)argc;
+  hold_standard_descriptors();
   watch_interrupt();
   qn_runtime_t *rt = qn_runtime_new(&(qn_runtime_opts_t){.ignore_env = ignores_environment(argv)});
   if (rt == NULL) {

@@ -275,7 +275,7 @@ qnl_task_t *qnl_spawn(lua_State *L, qnl_state_t *G, qnl_nursery_t *n, int nargs)
   qnl_set_metatable(L, &qnl_class_task);
   qnl_task_anchor(L, t, -1);
   lua_insert(L, base); /* below the function */
-  lua_pushcfunction(co, G->stock ? guarded_trampoline : trampoline);
+  lua_pushcfunction(co, G->installed ? trampoline : guarded_trampoline);
   lua_pushlightuserdata(co, t);
   lua_xmove(L, co, nargs + 1);
   note_site(L, t);

@@ -126,7 +126,8 @@ struct qnl_state {
   bool exiting, stopping,
       closing; /* qn.exit was called; tasks are being cancelled; lua_close runs */
   bool had_unhandled, own_loop;
-  bool stock; /* a stock interpreter (or a host that only opens the module): nobody drives us */
+  bool stock;     /* a stock interpreter (or a host that only opens the module): nobody drives us */
+  bool installed; /* the coroutine library is ours (qn.install) */
   bool interrupted_main;           /* an interrupt has cancelled task 0 */
   volatile sig_atomic_t interrupt; /* a qnl_interrupt_t */
   qnl_scope_t *line; /* what an interrupt ends instead of task 0 (the line of a REPL) */

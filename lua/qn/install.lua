@@ -24,6 +24,7 @@ function M.install()
   local waiting_require = require "qn.require".require
   _G.require = waiting_require
   os.exit = core.exit -- luacheck: ignore 122
+  core.installed(true)
   return true
 end
 
@@ -44,6 +45,7 @@ function M.uninstall()
     os.exit = originals.exit -- luacheck: ignore 122
   end
   originals = nil
+  core.installed(false)
 end
 
 return M

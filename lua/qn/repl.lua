@@ -91,7 +91,7 @@ local function handler(err)
   end
   local trace = traceback(text, 2)
   local cut = trace:find("\n[^\n]*'xpcall'\n\tqn/repl%.lua:") or trace:find("\n\tqn/repl%.lua:")
-  return cut and trace:sub(1, cut - 1) or trace
+  return cut and trace:sub(1, cut - 1) .. "\n\t[C]: in ?" or trace
 end
 
 local function show(ok, ...)
@@ -123,6 +123,7 @@ end
 ---@async
 function M.run()
   local previous
+  io.stdin:setvbuf("no") -- io.read in a line takes no more than it needs
   while true do
     -- what an interrupt ends: a new one for each chunk, registered before the old one goes
     local line = core.deadline(false)

@@ -67,6 +67,21 @@ describe("the exit status of qnlua", function()
   end)
 end)
 
+describe("descriptors that were closed before", function()
+  it("are not given to something else", function()
+    local status, out = program.run { "sh", "-c", [[exec "$0" -e '
+      local a = assert(qn.tcp.listen("127.0.0.1", 0))
+      print(io.read(1))
+      io.stderr:write "into nothing"
+      io.stderr:flush()
+      for fd = 3, 5 do print(require "qn".tcp.adopt(fd) == nil) end' <&- 2>&-]], qnlua }
+    assert.equal("nil\ntrue\ntrue\ntrue\n", out)
+    assert.equal(0, status)
+    status = program.run { "sh", "-c", 'exec "$0" -e "print(1)" >&-', qnlua }
+    assert.equal(1, status)
+  end)
+end)
+
 describe("errors of the script", function()
   it("come with a traceback that shows the script and nothing of the program", function()
     local _, out, err = q("local function f() qn.sleep(0.001) error('boom') end f()")

@@ -1,0 +1,101 @@
+-- core.trace and --trace: what passes on the wire, on standard error.
+
+local core = require "qn.core"
+local program = require "spec.support.program"
+local qnlua = program.qnlua()
+
+local talk = [[
+  local server <close> = assert(qn.tcp.listen("127.0.0.1", 0))
+  local client <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
+  local peer <close> = assert(server:accept())
+  client:write("hello\n\1\xff")
+  peer:read_exactly(8)
+  peer:write(("x"):rep(20))
+  peer:shutdown("w")
+  client:read("a")
+  print(client:id(), peer:id(), server:port(), client:layers())]]
+
+-- The events of the trace: {mark, id, peer, what, dump}.
+local function events(text)
+  local list = {}
+  for line in text:gmatch "[^\n]+" do
+    local mark, id, clock, peer, what = line:match "^([<>*]) #(%d+) (%d%d:%d%d:%d%d%.%d%d%d) (%S+) (.+)$"
+    if mark then
+      list[#list + 1] = { mark = mark, id = id, clock = clock, peer = peer, what = what, dump = "" }
+    else
+      assert.truthy(line:find("^  %x+  ") and #list > 0, "no line of a trace: " .. line)
+      list[#list].dump = list[#list].dump .. line .. "\n"
+    end
+  end
+  return list
+end
+
+local function find(list, mark, id, what)
+  for _, e in ipairs(list) do
+    if e.mark == mark and e.id == id and e.what == what then
+      return e
+    end
+  end
+  error(("no event %s #%s %s"):format(mark, id, what))
+end
+
+describe("--trace", function()
+  it("shows each piece with its direction, connection, time and bytes", function()
+    for _, option in ipairs { "--trace=socket", "--trace", "--trace=socket,socket" } do
+      local status, out, err = program.run { qnlua, option, "-e", talk }
+      assert.equal(0, status)
+      local client, peer, port = out:match "^(%d+)\t(%d+)\t(%d+)\ttrace>socket\n$"
+      assert.truthy(client, out)
+      local list = events(err)
+      local e = find(list, ">", client, "8 bytes")
+      assert.equal("127.0.0.1:" .. port, e.peer)
+      assert.equal("  000000  68 65 6c 6c 6f 0a 01 ff                           |hello...|\n", e.dump)
+      assert.equal(e.dump, find(list, "<", peer, "8 bytes").dump)
+      e = find(list, ">", peer, "20 bytes")
+      assert.equal("  000000  78 78 78 78 78 78 78 78  78 78 78 78 78 78 78 78  |xxxxxxxxxxxxxxxx|\n" ..
+        "  000010  78 78 78 78                                       |xxxx|\n", e.dump)
+      find(list, "*", client, "open")
+      find(list, ">", peer, "finish")
+      find(list, "<", client, "end")
+      find(list, "*", client, "close")
+      find(list, "*", peer, "close")
+    end
+  end)
+
+  it("shows nothing and has no layer when it is not asked for", function()
+    local _, out, err = program.run { qnlua, "-e", talk }
+    assert.truthy(out:find("\tsocket\n$"))
+    assert.equal("", err)
+  end)
+
+  it("is a wrong usage for a layer that is not known", function()
+    local status, out, err = program.run { qnlua, "--trace=socket,tls", "-e", "print 1" }
+    assert.equal(2, status)
+    assert.equal("", out)
+    assert.equal("qnlua: unknown layer 'tls' for --trace (known: socket)", (err:match "^[^\n]*"))
+  end)
+end)
+
+describe("core.trace", function()
+  it("knows its layers", function()
+    assert.same({ "socket" }, core.trace_layers)
+    assert.has_error(function() core.trace("socket", "nothing") end,
+      "bad argument #2 to 'trace' (unknown layer)")
+    core.trace() -- off, as it was
+  end)
+
+  it("counts for streams that are made while it is on", function()
+    local _, out, err = program.run { qnlua, "-e", [[
+      local core = require "qn.core"
+      local server <close> = assert(qn.tcp.listen("127.0.0.1", 0))
+      local before <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
+      core.trace("socket")
+      local during <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
+      core.trace()
+      local after <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
+      print(before:layers(), during:layers(), after:layers())
+      during:write("unseen")]] }
+    assert.equal("socket\ttrace>socket\tsocket\n", out)
+    assert.is_nil(err:find("unseen", 1, true))
+  end)
+end)
