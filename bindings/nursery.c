@@ -225,6 +225,9 @@ void qnl_nursery_abandon(lua_State *L, qnl_scope_t *s)
   qnl_state_t *G = s->G;
   qnl_task_t *owner = s->co != NULL ? n->owner : NULL; /* left already: the owner may be gone */
   qnl_scope_leave(s);
+  if (n->draining && n->owner != NULL) { /* its operation goes later, and must not look here */
+    n->owner->wait.obj = NULL;
+  }
   n->owner = NULL;
   n->draining = false;
   if (G->closing) { /* everything goes: only cut the ties */
@@ -299,7 +302,10 @@ static int nursery_spawn(lua_State *L)
 static void stop_draining(qn_op_t *op)
 {
   qnl_task_t *t = (qnl_task_t *)(void *)((char *)op - offsetof(qnl_task_t, op));
-  ((qnl_nursery_t *)t->wait.obj)->draining = false;
+  qnl_nursery_t *n = t->wait.obj;
+  if (n != NULL) {
+    n->draining = false;
+  }
 }
 
 static int push_nothing(lua_State *L, qnl_task_t *t, int64_t result)
