@@ -21,9 +21,23 @@ static int co_gc(lua_State *L)
   return 0;
 }
 
+/* During lua_close nothing that is made has its finalizer run: the memory is Lua's then. */
+static qnl_co_t *last_record(lua_State *L, lua_State *co)
+{
+  struct {
+    qnl_co_t *record, co;
+  } *u = lua_newuserdatauv(L, sizeof *u, 0);
+  u->co = (qnl_co_t){.L = co};
+  u->record = &u->co;
+  return u->record;
+}
+
 /* Pushes a new record of the coroutine `co`. */
 static qnl_co_t *new_record(lua_State *L, lua_State *co)
 {
+  if (qnl_state_of(L)->closing) {
+    return last_record(L, co);
+  }
   qnl_co_t **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   lua_createtable(L, 0, 1);

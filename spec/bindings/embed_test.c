@@ -1,5 +1,6 @@
-/* embed.c and state.c: runtimes in C programs: own and given states and loops, every order of
- * ending. */
+/* embed.c, state.c: runtimes in C programs: own and given states and loops, every order of ending.
+ * covers: bindings/state.c
+ */
 #include "test.h"
 
 #include <qn/lua.h>
