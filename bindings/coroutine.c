@@ -38,15 +38,7 @@ static qnl_co_t *new_record(lua_State *L, lua_State *co)
   if (qnl_state_of(L)->closing) {
     return last_record(L, co);
   }
-  /* While the state is being closed nothing waits any more, and Lua runs no finalizers of what is made
-   * then: the record lies in the userdata itself. */
-  bool closing = qnl_state_of(L)->closing;
-  qnl_co_t **box = lua_newuserdatauv(L, sizeof *box + (closing ? sizeof(qnl_co_t) : 0), 0);
-  if (closing) {
-    *box = (qnl_co_t *)(void *)(box + 1);
-    **box = (qnl_co_t){.L = co};
-    return *box;
-  }
+  qnl_co_t **box = lua_newuserdatauv(L, sizeof *box, 0);
   *box = NULL;
   lua_createtable(L, 0, 1);
   lua_pushcfunction(L, co_gc);
