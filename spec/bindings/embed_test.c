@@ -10,6 +10,8 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
 #include <uv.h>
 
 static qn_runtime_t *rt_new(const qn_runtime_opts_t *opts)
@@ -523,6 +525,58 @@ TEST(run_until_done)
   CHECK(!qn_runtime_run(rt, QN_RUN_UNTIL_DONE));
   CHECK(qn_runtime_exiting(rt, NULL));
   CHECK(qn_runtime_shutdown(rt, 1));
+}
+
+/* --- unsent bytes ------------------------------------------------------------------------------
+ */
+
+typedef struct drain {
+  int fd;
+  size_t got;
+} drain_t;
+
+static void *read_all(void *arg)
+{
+  drain_t *d = arg;
+  static char block[1 << 16];
+  ssize_t n;
+  while ((n = read(d->fd, block, sizeof block)) > 0) {
+    d->got += (size_t)n;
+  }
+  close(d->fd);
+  return NULL;
+}
+
+TEST(shutdown_sends_what_was_written)
+{
+  for (int host = 0; host < 2; host++) {
+    TEST_ROUND("host's loop: %d", host);
+    int fds[2];
+    pthread_t thread;
+    uv_loop_t loop;
+    uv_loop_init(&loop);
+    qn_runtime_t *rt = rt_new(&(qn_runtime_opts_t){.uv = host ? &loop : NULL});
+    lua_State *L = qn_runtime_state(rt);
+    REQUIRE_INT(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+    drain_t d = {.fd = fds[1]};
+    lua_pushinteger(L, fds[0]);
+    lua_setglobal(L, "fd");
+    plain(L, "s = assert(qn.tcp.adopt(fd)) s:set_write_mark(1 << 30)");
+    start(rt, "s:write(('x'):rep(8 << 20)) written = 'yes'");
+    for (int i = 0; i < 10; i++) {
+      if (host) {
+        uv_run(&loop, UV_RUN_NOWAIT);
+      } else {
+        qn_runtime_step(rt);
+      }
+    }
+    CHECK_STR(global(L, "written"), "yes");
+    pthread_create(&thread, NULL, read_all, &d);
+    CHECK(qn_runtime_shutdown(rt, 60)); /* at once, when all is sent */
+    pthread_join(thread, NULL);
+    CHECK_UINT(d.got, 8 << 20);
+    CHECK_INT(uv_loop_close(&loop), 0);
+  }
 }
 
 /* --- two threads -------------------------------------------------------------------------------
