@@ -111,7 +111,8 @@ static void finish_reports(qnl_state_t *G)
 static void finish_streams(qnl_state_t *G)
 {
   qn_streams_close(G->loop);
-  if (!G->own_loop) { /* there, only a turn tells the kernel of new watchers (see qn_loop_timeout) */
+  if (!G->own_loop) { /* there, only a turn tells the kernel of new watchers (see qn_loop_timeout)
+                       */
     qn_loop_turn(G->loop, QN_TURN_NOWAIT);
   }
   while (qn_streams_closing(G->loop) && patient(G)) {
