@@ -247,7 +247,9 @@ static bool is_a(const void *cls, const qnl_class_t *want)
   static qnl_class_t *const all[] = {&qnl_class_stream,    &qnl_class_socket,  &qnl_class_file,
                                      &qnl_class_listener,  &qnl_class_buffer,  &qnl_class_task,
                                      &qnl_class_scope,     &qnl_class_nursery, &qnl_class_error,
-                                     &qnl_class_cancelled, &qnl_class_signal};
+                                     &qnl_class_cancelled, &qnl_class_signal,  &qnl_class_address,
+                                     &qnl_class_resolver,  &qnl_class_udp,     &qnl_class_datagram,
+                                     &qnl_class_notifier,  &qnl_class_url};
   if (cls == want) {
     return true;
   }

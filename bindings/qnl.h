@@ -7,6 +7,7 @@
 #ifndef QNL_H
 #define QNL_H
 
+#include "qn/addr.h"
 #include "qn/base.h"
 #include "qn/loop.h"
 #include "qn/lua.h"
@@ -130,6 +131,17 @@ const char *qnl_host(lua_State *L, int idx);
 /* The name in `names` (n of them) that is nearest to `key`, or NULL when none is near. */
 const char *qnl_nearest(const char *key, const char *const *names, int n);
 
+/* --- addresses (b_address.c) ------------------------------------------------------------------ */
+
+/* Pushes the qn.Address of an IP endpoint's host part (its port is not part of it); equal addresses
+ * are the same userdata. No address pushes nil, a Unix address its name as a string. */
+void qnl_push_address(lua_State *L, qnl_state_t *G, const qn_addr_t *a);
+/* The argument or stack slot as an address with `port`: a qn.Address or a literal (also "" and
+ * "*"). False when it is neither. */
+bool qnl_to_address(lua_State *L, int idx, uint16_t port, qn_family_t family, qn_addr_t *out);
+/* The same, but raises, naming the argument. */
+void qnl_check_address(lua_State *L, int idx, uint16_t port, qn_family_t family, qn_addr_t *out);
+
 /* --- errors (error.c) ------------------------------------------------------------------------ */
 
 typedef struct qnl_errinfo {
@@ -204,7 +216,8 @@ int qnl_wait(lua_State *L, qnl_task_t *t, qnl_push_fn push);
 
 extern qnl_class_t qnl_class_stream, qnl_class_socket, qnl_class_file, qnl_class_listener,
     qnl_class_buffer, qnl_class_task, qnl_class_scope, qnl_class_nursery, qnl_class_error,
-    qnl_class_cancelled, qnl_class_signal;
+    qnl_class_cancelled, qnl_class_signal, qnl_class_address, qnl_class_resolver, qnl_class_udp,
+    qnl_class_datagram, qnl_class_notifier, qnl_class_url;
 
 void qnl_open_error(lua_State *L, qnl_state_t *G);
 void qnl_open_sched(lua_State *L, qnl_state_t *G);
@@ -225,5 +238,11 @@ void qnl_open_buffer(lua_State *L, qnl_state_t *G);
 void qnl_open_file(lua_State *L, qnl_state_t *G);
 void qnl_open_signal(lua_State *L, qnl_state_t *G);
 void qnl_open_events(lua_State *L, qnl_state_t *G);
+void qnl_open_address(lua_State *L, qnl_state_t *G);
+void qnl_open_netif(lua_State *L, qnl_state_t *G);
+void qnl_open_dns(lua_State *L, qnl_state_t *G);
+void qnl_open_udp(lua_State *L, qnl_state_t *G);
+void qnl_open_notifier(lua_State *L, qnl_state_t *G);
+void qnl_open_url(lua_State *L, qnl_state_t *G);
 
 #endif

@@ -11,7 +11,7 @@ local FLOORS <const> = {
 -- Public headers have no folder of their own floor.
 local PUBLIC <const> = {
   base = 0, buf = 0, error = 0,
-  url = 1, headers = 1, multipart = 1,
+  url = 1, ip = 1, dns_record = 1, headers = 1, multipart = 1,
   op = 2, loop = 2, work = 2, file = 2, signal = 2, process = 2,
   addr = 3, sockopt = 3, netif = 3, dns = 3, udp = 3, psl = 3, notifier = 3,
   stream = 4, filter = 4, dial = 4, listen = 4, trace = 4,

@@ -21,9 +21,10 @@ typedef struct entry {
   bool temporary;
 } entry_t;
 
-static bool kind_is_temporary(qn_kind_t kind)
+static bool own_is_temporary(int err, qn_kind_t kind)
 {
-  return kind == QN_KIND_TIMEOUT || kind == QN_KIND_BUSY;
+  return kind == QN_KIND_TIMEOUT || kind == QN_KIND_BUSY || err == QN_E_DNS_SERVFAIL ||
+         err == QN_E_DNS_UNREACHABLE;
 }
 
 static bool find(int err, entry_t *out)
@@ -38,7 +39,7 @@ static bool find(int err, entry_t *out)
     QN__LOOKUP_ERRORS(X)
 #undef X
 #define X(id, number, name, kind, text) \
-  case number: *out = (entry_t){name, text, kind, kind_is_temporary(kind)}; return true;
+  case number: *out = (entry_t){name, text, kind, own_is_temporary(number, kind)}; return true;
     QN_ERRORS(X)
 #undef X
   default: return false;

@@ -5,6 +5,7 @@
  * are counted per thread). Invariant: literals never reach a thread.
  */
 #include "qn/dns.h"
+#include "qn/work.h"
 
 #include "loop/loop_i.h"
 
@@ -105,9 +106,11 @@ static bool is_valid_name(const char *host, size_t size)
   return size > 0 && size <= most && strcmp(host, "*") != 0;
 }
 
-int qn_resolve(qn_loop_t *loop, const char *host, uint16_t port, qn_family_t family, qn_op_t *op,
-               qn_addr_t *out)
+int qn_resolve(qn_loop_t *loop, const qn_resolve_opts_t *opts, qn_op_t *op, qn_addr_t *out)
 {
+  const char *host = opts->host;
+  uint16_t port = opts->port;
+  qn_family_t family = opts->family;
   size_t size = strnlen(host, QN_HOST_MAX + 2);
   if (family == QN_FAMILY_UNIX || !is_valid_name(host, size)) {
     return QN_E_INVALID;
@@ -152,4 +155,10 @@ void qn_resolve_end(qn_op_t *op)
     qn_work_end(op->owner);
     op->owner = NULL;
   }
+}
+
+int qn_resolve_more(qn_op_t *op)
+{
+  (void)op;
+  return 0;
 }

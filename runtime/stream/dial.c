@@ -248,7 +248,8 @@ static int find_addresses(dial_t *d, const qn_dial_opts_t *opts)
     d->one = *opts->address;
     return 0;
   }
-  return qn_resolve(loop, opts->host, opts->port, opts->family, &d->lookup, &d->one);
+  qn_resolve_opts_t ask = {.host = opts->host, .port = opts->port, .family = opts->family};
+  return qn_resolve(loop, &ask, &d->lookup, &d->one);
 }
 
 int qn_dial(qn_stream_t *s, const qn_dial_opts_t *opts, qn_op_t *op)

@@ -1,10 +1,14 @@
 # Outside libraries, found through pkg-config only; nothing is downloaded.
 #   PkgConfig::UV   libuv
+#   PkgConfig::CARES  c-ares, the transport of DNS questions
+#   PkgConfig::IDN2   libidn2, the tables of UTS 46
 #   qn_lua_headers  the Lua 5.4 headers without the library (the module never links liblua)
 #   qn_liblua       liblua: the whole static archive when there is one, else the shared library
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 pkg_check_modules(UV REQUIRED IMPORTED_TARGET "libuv>=1.44")
+pkg_check_modules(CARES REQUIRED IMPORTED_TARGET "libcares>=1.18")
+pkg_check_modules(IDN2 REQUIRED IMPORTED_TARGET "libidn2>=2.3")
 pkg_search_module(LUA REQUIRED IMPORTED_TARGET lua5.4 lua-5.4 "lua>=5.4 lua<5.5")
 find_program(QN_LUA_INTERPRETER NAMES lua5.4 lua REQUIRED)
 

@@ -80,7 +80,21 @@ typedef enum qn_kind {
   X(QN_E_PROTOCOL, -5012, "PROTOCOL", QN_KIND_PROTOCOL, "protocol error")                          \
   X(QN_E_HOST_NOT_FOUND, -5013, "HOST_NOT_FOUND", QN_KIND_DNS, "host not found")                   \
   X(QN_E_SHUTDOWN, -5014, "SHUTDOWN", QN_KIND_CLOSED, "the writing side is already shut down")     \
-  X(QN_E_DEADLOCK, -5015, "DEADLOCK", QN_KIND_INVALID, "every task waits and nothing can wake one")
+  X(QN_E_DEADLOCK, -5015, "DEADLOCK", QN_KIND_INVALID, "every task waits and nothing can wake one") \
+  X(QN_E_BAD_ADDRESS, -5016, "INVALID_ADDRESS", QN_KIND_INVALID, "not an address literal")         \
+  X(QN_E_BAD_URL, -5017, "INVALID_URL", QN_KIND_INVALID, "not a valid URL")                        \
+  X(QN_E_BAD_HOST, -5018, "INVALID_HOST", QN_KIND_INVALID, "not a valid host name")                \
+  X(QN_E_NO_DATA, -5019, "NO_DATA", QN_KIND_DNS, "the name has no record of this type")            \
+  X(QN_E_DNS_FORMERR, -5020, "DNS_FORMERR", QN_KIND_DNS,                                           \
+    "the name server could not read the question")                                                 \
+  X(QN_E_DNS_SERVFAIL, -5021, "DNS_SERVFAIL", QN_KIND_DNS, "the name server failed")               \
+  X(QN_E_DNS_NOTIMP, -5022, "DNS_NOTIMP", QN_KIND_DNS,                                             \
+    "the name server does not know this kind of question")                                         \
+  X(QN_E_DNS_REFUSED, -5023, "DNS_REFUSED", QN_KIND_DNS, "the name server refused to answer")      \
+  X(QN_E_DNS_REPLY, -5024, "DNS_BAD_REPLY", QN_KIND_DNS,                                           \
+    "the answer of the name server is not well formed")                                            \
+  X(QN_E_DNS_UNREACHABLE, -5025, "DNS_UNREACHABLE", QN_KIND_DNS, "no name server can be reached")  \
+  X(QN_E_DGRAM_SIZE, -5026, "DATAGRAM_TOO_LARGE", QN_KIND_LIMIT, "the datagram is too large")
 
 enum {
 #define QN_X(id, number, name, kind, text) id = (number),

@@ -6,9 +6,15 @@
 
 #include "fake_names.h"
 
+static int ask(const char *host, qn_family_t family, qn_op_t *op, qn_addr_t *one)
+{
+  qn_resolve_opts_t opts = {.host = host, .port = 80, .family = family};
+  return qn_resolve(wire.loop, &opts, op, one);
+}
+
 static int64_t resolve(const char *host, qn_family_t family, wire_op_t *w, qn_addr_t *one)
 {
-  int rc = qn_resolve(wire.loop, host, 80, family, op_new(w), one);
+  int rc = ask(host, family, op_new(w), one);
   if (rc != QN_AGAIN) {
     return rc;
   }
@@ -22,13 +28,13 @@ TEST(literals_need_no_thread)
   qn_addr_t a, expected;
   loop_begin();
   names_begin();
-  CHECK_INT(qn_resolve(wire.loop, "127.0.0.1", 80, QN_FAMILY_ANY, op_new(&w), &a), 0);
+  CHECK_INT(ask("127.0.0.1", QN_FAMILY_ANY, op_new(&w), &a), 0);
   expected = loopback(80);
   CHECK(qn_addr_equal(&a, &expected));
-  CHECK_INT(qn_resolve(wire.loop, "::1", 80, QN_FAMILY_ANY, op_new(&w), &a), 0);
+  CHECK_INT(ask("::1", QN_FAMILY_ANY, op_new(&w), &a), 0);
   CHECK_INT(qn_addr_family(&a), QN_FAMILY_IPV6);
-  CHECK_INT(qn_resolve(wire.loop, "::1", 80, QN_FAMILY_IPV4, &w.op, &a), QN_E_HOST_NOT_FOUND);
-  CHECK_INT(qn_resolve(wire.loop, "1.2.3.4", 80, QN_FAMILY_IPV6, &w.op, &a), QN_E_HOST_NOT_FOUND);
+  CHECK_INT(ask("::1", QN_FAMILY_IPV4, &w.op, &a), QN_E_HOST_NOT_FOUND);
+  CHECK_INT(ask("1.2.3.4", QN_FAMILY_IPV6, &w.op, &a), QN_E_HOST_NOT_FOUND);
   CHECK(qn_op_idle(&w.op));
   CHECK_INT(names_asked(), 0);
   names_end();
@@ -43,17 +49,17 @@ TEST(bad_names)
   loop_begin();
   names_begin();
   op_new(&w);
-  CHECK_INT(qn_resolve(wire.loop, "", 80, QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
-  CHECK_INT(qn_resolve(wire.loop, "*", 80, QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
-  CHECK_INT(qn_resolve(wire.loop, "fe80::1%nowhere", 80, QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
-  CHECK_INT(qn_resolve(wire.loop, "[::1]", 80, QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
-  CHECK_INT(qn_resolve(wire.loop, "two.test", 80, QN_FAMILY_UNIX, &w.op, &a), QN_E_INVALID);
+  CHECK_INT(ask("", QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
+  CHECK_INT(ask("*", QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
+  CHECK_INT(ask("fe80::1%nowhere", QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
+  CHECK_INT(ask("[::1]", QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
+  CHECK_INT(ask("two.test", QN_FAMILY_UNIX, &w.op, &a), QN_E_INVALID);
   memset(name, 'a', sizeof name);
   name[254] = '\0';
-  CHECK_INT(qn_resolve(wire.loop, name, 80, QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
+  CHECK_INT(ask(name, QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
   name[255] = 'a';
   name[299] = '\0';
-  CHECK_INT(qn_resolve(wire.loop, name, 80, QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
+  CHECK_INT(ask(name, QN_FAMILY_ANY, &w.op, &a), QN_E_INVALID);
   CHECK_INT(names_asked(), 0);
   name[253] = '\0';
   CHECK_INT(resolve(name, QN_FAMILY_ANY, &w, &a), QN_E_HOST_NOT_FOUND); /* long, but a name */
@@ -163,7 +169,7 @@ TEST(a_look_up_that_hangs_can_be_left)
   qn_loop_stats_t stats;
   loop_begin();
   names_begin();
-  REQUIRE_INT(qn_resolve(wire.loop, "hang.test", 80, QN_FAMILY_ANY, op_new(&w), &a), QN_AGAIN);
+  REQUIRE_INT(ask("hang.test", QN_FAMILY_ANY, op_new(&w), &a), QN_AGAIN);
   WAIT_UNTIL(names_hanging() == 1);
   CHECK(qn_op_cancel(&w.op, QN_E_CANCELLED));
   WAIT_UNTIL(w.done);
@@ -190,7 +196,7 @@ TEST(no_memory)
     names_begin();
     op_new(&w);
     qn_alloc_fail_at(nth);
-    CHECK_INT(qn_resolve(wire.loop, "two.test", 80, QN_FAMILY_ANY, &w.op, &a), -ENOMEM);
+    CHECK_INT(ask("two.test", QN_FAMILY_ANY, &w.op, &a), -ENOMEM);
     CHECK(qn_alloc_failed());
     CHECK(qn_op_idle(&w.op));
     names_end();

@@ -1,0 +1,10 @@
+/* b_notifier.c */
+#include "sched.h"
+
+qnl_class_t qnl_class_notifier = {.name = "qn.Notifier",
+                                  .methods = (const qnl_method_t[]){{NULL, NULL, 0}}};
+
+void qnl_open_notifier(lua_State *L, qnl_state_t *G)
+{
+  qnl_class_register(L, G, &qnl_class_notifier);
+}

@@ -1,0 +1,6 @@
+/* b_url.c */
+#include "sched.h"
+
+qnl_class_t qnl_class_url = {.name = "qn.Url", .methods = (const qnl_method_t[]){{NULL, NULL, 0}}};
+
+void qnl_open_url(lua_State *L, qnl_state_t *G) { qnl_class_register(L, G, &qnl_class_url); }
