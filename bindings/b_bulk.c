@@ -5,8 +5,6 @@
  */
 #include "b_stream.h"
 
-#include "qn/file.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -70,40 +68,43 @@ static int core_copy(lua_State *L)
 
 /* --- send_file ------------------------------------------------------------------------------- */
 
-/* The file that send_file has opened itself lives in wait.a until the end, or in wait.b a
- * descriptor of its own beside the user's, who may close his meanwhile. */
-static void end_file(qnl_task_t *t)
+/* wait.a: a descriptor of our own plus one, beside the user's, who may close his meanwhile. */
+static void close_own(qnl_task_t *t)
 {
-  if (t->wait.a != 0) {
-    qn_file_close((qn_file_t *)t->wait.a);
+  if (t->wait.a > 0) {
+    close((int)t->wait.a - 1);
     t->wait.a = 0;
   }
-  if (t->wait.b > 0) {
-    close((int)t->wait.b - 1);
-    t->wait.b = 0;
-  }
+}
+
+static void end_send(qnl_task_t *t)
+{
+  qn_send_file_end(&t->op);
+  close_own(t);
+}
+
+static int fail_open(lua_State *L, int code)
+{
+  return qnl_fail_info(L, &(qnl_errinfo_t){.code = code, .op = "open", .peer = lua_tostring(L, 2)});
 }
 
 static int push_sent(lua_State *L, qnl_task_t *t, int64_t result)
 {
   qnl_stream_t *u = qnl_check_stream(L, 1);
   uint64_t sent = qn_send_file_sent(&t->op);
-  qn_send_file_end(&t->op);
-  end_file(t);
-  if (result < 0) {
-    qnl_stream_fail(L, u, (int)result, "send_file", "write");
-    lua_pushinteger(L, (lua_Integer)sent);
-    qnl_error_set(L, "partial");
-    return 2;
+  bool opened = qn_send_file_opened(&t->op);
+  end_send(t);
+  if (result >= 0) {
+    lua_pushinteger(L, (lua_Integer)result);
+    return 1;
   }
-  lua_pushinteger(L, (lua_Integer)result);
-  return 1;
-}
-
-static void abandon_send(qnl_task_t *t)
-{
-  qn_send_file_end(&t->op);
-  end_file(t);
+  if (!opened && qn_stream_writable(u->s) && result != QN_E_TIMEOUT) {
+    return fail_open(L, (int)result);
+  }
+  qnl_stream_fail(L, u, (int)result, "send_file", "write");
+  lua_pushinteger(L, (lua_Integer)sent);
+  qnl_error_set(L, "partial");
+  return 2;
 }
 
 typedef struct send_range {
@@ -122,47 +123,20 @@ static send_range_t get_range(lua_State *L, int idx)
                         v[2].set ? (uint64_t)v[2].i : QNL_NEVER};
 }
 
-static int start_send(lua_State *L, qnl_task_t *t, int fd)
-{
-  qnl_stream_t *u = qnl_check_stream(L, 1);
-  send_range_t range = get_range(L, 3);
-  int rc = qn_send_file(u->s, fd, range.offset, range.count, &t->op);
-  if (rc != QN_AGAIN) {
-    end_file(t);
-    return qnl_stream_fail(L, u, rc, "send_file", "write");
-  }
-  t->wait.abandon = abandon_send;
-  return qnl_wait(L, t, push_sent);
-}
-
-static void abandon_open(qnl_task_t *t) { qn_file_end(&t->op); }
-
-static int push_opened(lua_State *L, qnl_task_t *t, int64_t result)
-{
-  if (result < 0) {
-    qn_file_end(&t->op);
-    return qnl_fail_info(
-        L, &(qnl_errinfo_t){.code = (int)result, .op = "open", .peer = lua_tostring(L, 2)});
-  }
-  qn_file_t *f = qn_file_opened(&t->op);
-  qn_file_end(&t->op);
-  t->wait.a = (intptr_t)f;
-  return start_send(L, t, qn_file_fd(f));
-}
-
 static int stream_send_file(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
-  qnl_check_stream(L, 1);
+  qnl_stream_t *u = qnl_check_stream(L, 1);
   bool by_path = lua_type(L, 2) == LUA_TSTRING;
   qnl_stream_t *file = by_path ? NULL : qnl_check(L, 2, &qnl_class_file);
   send_range_t range = get_range(L, 3);
   luaL_argcheck(L, !by_path || strlen(lua_tostring(L, 2)) == lua_rawlen(L, 2), 2,
                 "a path must not hold zeros");
   QNL_ENTER(L, G, t, stream_send_file, "send_file");
-  qnl_wait_for(t, range.timeout);
-  t->wait.phase = "write";
-  if (!by_path) {
+  int rc;
+  if (by_path) {
+    rc = qn_send_file_path(u->s, lua_tostring(L, 2), range.offset, range.count, &t->op);
+  } else {
     int fd = qn_stream_fd(file->s);
     if (fd < 0) {
       return qnl_fail(L, QN_E_CLOSED, "send_file");
@@ -171,16 +145,17 @@ static int stream_send_file(lua_State *L)
     if (fd < 0) {
       return qnl_fail(L, -errno, "send_file");
     }
-    t->wait.b = (intptr_t)fd + 1;
-    return start_send(L, t, fd);
+    t->wait.a = (intptr_t)fd + 1;
+    rc = qn_send_file(u->s, fd, range.offset, range.count, &t->op);
   }
-  const char *path = lua_tostring(L, 2);
-  int rc = qn_file_open(G->loop, &t->op, path, "r");
   if (rc != QN_AGAIN) {
-    return qnl_fail_info(L, &(qnl_errinfo_t){.code = rc, .op = "open", .peer = path});
+    close_own(t);
+    return qnl_stream_fail(L, u, rc, "send_file", "write");
   }
-  t->wait.abandon = abandon_open;
-  return qnl_wait(L, t, push_opened);
+  t->wait.abandon = end_send;
+  t->wait.phase = "write";
+  qnl_wait_for(t, range.timeout);
+  return qnl_wait(L, t, push_sent);
 }
 
 const qnl_method_t qnl_bulk_methods[] = {{"send_file", stream_send_file, 0}, {NULL, NULL, 0}};

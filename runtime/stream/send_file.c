@@ -1,6 +1,7 @@
 /* send_file.c: a file to a stream without a detour through the caller.
  *
  * Called by embedders. It is a writer like others and waits for its turn in the stream's queue;
+ * a file that is given by its path is opened meanwhile;
  * then each step moves a bounded piece: by sendfile(2) when the stack is a bare socket with an
  * empty queue, else by pread(2) and a hand-over to the top filter. Must not read ahead of the
  * queue's mark. Invariant: `sent` counts the bytes that the stream has taken, in the order of the
@@ -8,6 +9,8 @@
  */
 #include "loop/loop_i.h"
 #include "stream/f_socket.h"
+
+#include "qn/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,9 +24,11 @@ typedef struct send_file {
   qn_stream_t *s; /* held while the operation runs, NULL afterwards */
   qn_op_t *op;    /* the caller's */
   qn_op_t inner;  /* in the stream's queue of writers */
+  qn_op_t open;   /* of a file that is given by its path */
+  qn_file_t *file;
   qn_writer_t writer;
   qn__steps_t steps;
-  int fd;
+  int fd; /* -1: still being opened */
   off_t offset;
   uint64_t left, sent;
   bool by_hand;   /* sendfile(2) cannot do this file */
@@ -91,6 +96,9 @@ static int64_t step_by_hand(send_file_t *sf)
 static int64_t step(qn_stream_t *s, void *arg)
 {
   send_file_t *sf = arg;
+  if (sf->fd < 0) {
+    return QN_AGAIN;
+  }
   if (sf->left == 0) {
     return (int64_t)sf->sent;
   }
@@ -108,6 +116,8 @@ static void let_go(send_file_t *sf)
 {
   qn_stream_t *s = sf->s;
   sf->s = NULL;
+  qn_op_forget(&sf->open);
+  qn_file_end(&sf->open);
   qn_stream_release(s);
 }
 
@@ -139,12 +149,37 @@ static int check_file(int fd)
   return S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) ? 0 : QN_E_INVALID;
 }
 
-int qn_send_file(qn_stream_t *s, int fd, uint64_t offset, uint64_t count, qn_op_t *op)
+static void on_open(qn_op_t *open)
 {
-  int rc = check_file(fd);
-  if (rc < 0) {
-    return rc;
+  send_file_t *sf = QN__CONTAINER(open, send_file_t, open);
+  int rc = (int)open->result;
+  if (rc >= 0) {
+    sf->file = qn_file_opened(open);
+    sf->fd = qn_file_fd(sf->file);
+    rc = check_file(sf->fd);
   }
+  qn_file_end(open);
+  if (rc >= 0) {
+    qn_stream_wake(sf->s, QN_WAKE_WRITE);
+    return;
+  }
+  qn_op_forget(&sf->inner);
+  let_go(sf);
+  qn_op_complete(sf->op, rc);
+}
+
+static void free_send_file(send_file_t *sf)
+{
+  qn_file_close(sf->file);
+  qn_free(sf->piece);
+  qn_free(sf);
+}
+
+/* Takes its place among the writers. `fd` is -1 when `path` is to be opened meanwhile. */
+static int start(qn_stream_t *s, int fd, const char *path, uint64_t offset, uint64_t count,
+                 qn_op_t *op)
+{
+  qn_loop_t *loop = qn_stream_loop(s);
   if (offset > INT64_MAX) {
     return QN_E_INVALID;
   }
@@ -158,8 +193,15 @@ int qn_send_file(qn_stream_t *s, int fd, uint64_t offset, uint64_t count, qn_op_
   sf->offset = (off_t)offset;
   sf->left = count < INT64_MAX - offset ? count : INT64_MAX - offset;
   sf->steps = (qn__steps_t){step, sf};
-  qn_op_init(&sf->inner, qn_stream_loop(s), on_inner);
-  rc = qn__stream_steps(s, &sf->inner, &sf->writer, &sf->steps);
+  qn_op_init(&sf->inner, loop, on_inner);
+  qn_op_init(&sf->open, loop, on_open);
+  int rc = qn__stream_steps(s, &sf->inner, &sf->writer, &sf->steps);
+  if (rc == QN_AGAIN && path != NULL) {
+    rc = qn_file_open(loop, &sf->open, path, "r");
+    if (rc != QN_AGAIN) {
+      qn_op_forget(&sf->inner);
+    }
+  }
   if (rc != QN_AGAIN) {
     qn_free(sf);
     return rc;
@@ -167,6 +209,24 @@ int qn_send_file(qn_stream_t *s, int fd, uint64_t offset, uint64_t count, qn_op_
   qn_stream_retain(s);
   qn_op_begin(op, sf, cancelled);
   return QN_AGAIN;
+}
+
+int qn_send_file(qn_stream_t *s, int fd, uint64_t offset, uint64_t count, qn_op_t *op)
+{
+  int rc = check_file(fd);
+  return rc < 0 ? rc : start(s, fd, NULL, offset, count, op);
+}
+
+int qn_send_file_path(qn_stream_t *s, const char *path, uint64_t offset, uint64_t count,
+                      qn_op_t *op)
+{
+  return start(s, -1, path, offset, count, op);
+}
+
+bool qn_send_file_opened(const qn_op_t *op)
+{
+  const send_file_t *sf = op->owner;
+  return sf != NULL && sf->fd >= 0;
 }
 
 uint64_t qn_send_file_sent(const qn_op_t *op)
@@ -180,7 +240,6 @@ void qn_send_file_end(qn_op_t *op)
   send_file_t *sf = op->owner;
   if (sf != NULL) {
     op->owner = NULL;
-    qn_free(sf->piece);
-    qn_free(sf);
+    free_send_file(sf);
   }
 }

@@ -194,6 +194,11 @@ QN_API void qn_pump_end(
  * when the stack is a bare socket. The descriptor must stay open until `op` settles. Result: bytes.
  */
 QN_API int qn_send_file(qn_stream_t *s, int fd, uint64_t offset, uint64_t count, qn_op_t *op);
+/* The same for a file by its path, which is opened in the thread pool while the operation keeps its
+ * place among the writers. qn_send_file_opened: false in `done` = opening it has failed. */
+QN_API int qn_send_file_path(qn_stream_t *s, const char *path, uint64_t offset, uint64_t count,
+                             qn_op_t *op);
+QN_API bool qn_send_file_opened(const qn_op_t *op);
 QN_API uint64_t qn_send_file_sent(const qn_op_t *op);
 QN_API void qn_send_file_end(qn_op_t *op);
 
