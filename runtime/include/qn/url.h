@@ -42,7 +42,22 @@ typedef enum qn_url_part {
  * why), QN_E_LIMIT, -ENOMEM. */
 QN_API int qn_url_parse(const char *text, size_t size, qn_url_mode_t mode, const qn_url_t *base,
                         qn_url_t **out, qn_url_error_t *err);
+/* A URL from qn_malloc. One in memory of the caller is not freed. */
 QN_API void qn_url_free(qn_url_t *u);
+
+/* The functions that make a URL have a second form for callers with memory of their own, so that
+ * nothing is allocated for a URL of the usual size. `place->mem` must be aligned as by malloc. The
+ * result is `place->url`: in `mem`, or, when it needs more than `room` bytes, from qn_malloc (then
+ * qn_url_free it). A URL holds no pointers: its qn_url_bytes may be copied elsewhere. */
+typedef struct qn_url_place {
+  void *mem;
+  size_t room;
+  qn_url_t *url;
+} qn_url_place_t;
+
+QN_API int qn_url_parse_at(const char *text, size_t size, qn_url_mode_t mode, const qn_url_t *base,
+                           qn_url_place_t *place, qn_url_error_t *err);
+QN_API size_t qn_url_bytes(const qn_url_t *u);
 
 /* Whether the component is there: "?" with nothing behind it is an empty query, not an absent one.
  * A path is always there. */
@@ -50,9 +65,57 @@ QN_API bool qn_url_has(const qn_url_t *u, qn_url_part_t part);
 /* As on the wire; empty when absent. Valid as long as the URL. */
 QN_API qn_slice_t qn_url_get(const qn_url_t *u, qn_url_part_t part);
 QN_API int qn_url_port(const qn_url_t *u); /* -1: none */
+/* The port, or the one that the scheme has by default; -1 when neither is known. */
+QN_API int qn_url_effective_port(const qn_url_t *u);
 QN_API qn_url_mode_t qn_url_mode(const qn_url_t *u);
-QN_API bool qn_url_is_opaque(const qn_url_t *u); /* whatwg: an opaque path ("mailto:x") */
+QN_API bool qn_url_is_ip_literal(const qn_url_t *u); /* the host stands in brackets */
+QN_API bool qn_url_is_opaque(const qn_url_t *u);     /* whatwg: an opaque path ("mailto:x") */
 /* The whole URL on the wire, NUL-terminated. */
 QN_API qn_slice_t qn_url_text(const qn_url_t *u);
+
+/* --- new URLs from old ones ------------------------------------------------------------------ */
+
+/* RFC 3986 section 5.2. `strict` false: a reference with the scheme of the base counts as one
+ * without (section 5.2.2). The result has the mode of the base. */
+QN_API int qn_url_resolve(const qn_url_t *base, const qn_url_t *ref, bool strict,
+                          qn_url_place_t *place);
+/* RFC 3986 section 6.2.2 and 6.2.3: case, needless percent-encoding, dot segments, default port,
+ * empty path behind an authority, spelling of IPv6 addresses. */
+QN_API int qn_url_normalize(const qn_url_t *u, qn_url_place_t *place);
+/* Whether the normal forms are the same. 1, 0, or -ENOMEM. */
+QN_API int qn_url_equal(const qn_url_t *a, const qn_url_t *b);
+
+/* Components to make a URL of. */
+typedef struct qn_url_parts {
+  qn_slice_t part[QN_URL_PARTS];
+  bool has[QN_URL_PARTS];
+  bool decoded[QN_URL_PARTS]; /* plain text, which is encoded; else as on the wire */
+  int port;                   /* -1: none */
+  qn_url_mode_t mode;
+} qn_url_parts_t;
+
+/* The components of a URL, as on the wire (an IP literal in brackets). */
+QN_API void qn_url_split(const qn_url_t *u, qn_url_parts_t *parts);
+/* Makes a URL of components, each checked by the rules of the mode (strict, else tolerant). A
+ * decoded host is a name, or an address with or without brackets. `err->at` counts within the
+ * component. */
+QN_API int qn_url_build(const qn_url_parts_t *parts, qn_url_place_t *place, qn_url_error_t *err);
+
+/* The setters of the URL Standard, section 6.1. */
+typedef enum qn_url_setter {
+  QN_URL_SET_PROTOCOL,
+  QN_URL_SET_USERNAME,
+  QN_URL_SET_PASSWORD,
+  QN_URL_SET_HOST, /* with a port */
+  QN_URL_SET_HOSTNAME,
+  QN_URL_SET_PORT,
+  QN_URL_SET_PATHNAME,
+  QN_URL_SET_SEARCH,
+  QN_URL_SET_HASH
+} qn_url_setter_t;
+
+/* `u` must be of whatwg mode. What the standard ignores gives an equal URL. */
+QN_API int qn_url_set(const qn_url_t *u, qn_url_setter_t setter, const char *text, size_t size,
+                      qn_url_place_t *place, qn_url_error_t *err);
 
 #endif
