@@ -1,16 +1,18 @@
 /* qn/dns_record.h: an answer of the DNS as records: bytes in, structs out; no sockets.
  *
- * Bounded: at most QN_DNS_RECORDS_MAX records are kept, compression pointers go strictly backward,
- * a name has at most 255 bytes on the wire. Names are shown as RFC 1035 section 5.1 writes them
- * (dots and other odd bytes of a label as \. and \DDD), without the final dot; the root is ".".
+ * Bounded: QN_DNS_RECORDS_MAX records, QN_DNS_ANSWER_MAX bytes (more is QN_E_LIMIT), compression
+ * pointers go strictly backward, a name has at most 255 bytes on the wire. Names are shown as RFC
+ * 1035 section 5.1 writes them (dots and other odd bytes of a label as \. and \DDD), without the
+ * final dot; the root is ".".
  */
 #ifndef QN_DNS_RECORD_H
 #define QN_DNS_RECORD_H
 
 #include "qn/base.h"
 
-#define QN_DNS_RECORDS_MAX 1024
-#define QN_DNS_NAME_TEXT 1025 /* the longest name as text, each byte as \DDD, with its NUL */
+#define QN_DNS_RECORDS_MAX 4096      /* addresses that the largest message can carry: 4,094 */
+#define QN_DNS_ANSWER_MAX (2u << 20) /* bytes of an answer in memory */
+#define QN_DNS_NAME_TEXT 1025        /* the longest name as text, each byte as \DDD, with its NUL */
 
 typedef enum qn_dns_type {
   QN_DNS_A = 1,
@@ -105,10 +107,13 @@ QN_API int qn_dns_parse(const uint8_t *data, size_t size, const char *name, uint
                         qn_dns_answer_t **out);
 QN_API void qn_dns_answer_free(qn_dns_answer_t *answer);
 
-/* "MX" -> 15, "TYPE65" -> 65, any case; 0 when unknown. */
+/* "MX" -> 15, "TYPE65" -> 65, any case; 0 when unknown. Types that are not decoded are known, too.
+ */
 QN_API uint16_t qn_dns_type_number(const char *text);
 /* "MX"; NULL for numbers without a name here. */
 QN_API const char *qn_dns_type_name(uint16_t type);
+/* The names by an index from 0; NULL behind the last. */
+QN_API const char *qn_dns_type_at(size_t i);
 
 /* A name as text to the wire (labels, escapes understood, with or without a final dot). Returns the
  * size written, or QN_E_BAD_HOST (empty or long label, over 255 bytes, bad escape). */
@@ -123,7 +128,7 @@ QN_API size_t qn_dns_reverse_name(const uint8_t *address, size_t size, char out[
 
 /* Orders in which targets are to be tried. `random` gives uniform 64-bit numbers (seeded in tests).
  * MX: by preference, equals shuffled (RFC 5321 section 5.1). SRV: by priority, then chosen by
- * weight (RFC 2782). Both reorder `v` in place. */
+ * weight (RFC 2782), with one number per choice. Both reorder `v` in place. */
 typedef uint64_t (*qn_dns_random_fn)(void *arg);
 QN_API void qn_dns_order_mx(qn_dns_record_t *v, size_t n, qn_dns_random_fn random, void *arg);
 QN_API void qn_dns_order_srv(qn_dns_record_t *v, size_t n, qn_dns_random_fn random, void *arg);
