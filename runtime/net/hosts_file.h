@@ -46,7 +46,7 @@ size_t qn__hosts_n_names(const qn__hosts_t *hosts);
 typedef struct qn__hosts_file {
   qn__stamp_t stamp;
   qn__hosts_t *hosts;
-  unsigned generation; /* counts every reading: caches may compare it */
+  unsigned generation; /* counts every change: caches may compare it */
 } qn__hosts_file_t;
 
 /* The table as the file is now; NULL when it is absent, unreadable or too large. One stat call when

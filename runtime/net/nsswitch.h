@@ -25,7 +25,8 @@ typedef struct qn__nsswitch {
   bool host_name;                                 /* ask it for the names of this machine */
 } qn__nsswitch_t;
 
-/* The first `hosts:` line; without one glibc's default, `files dns`. */
+/* The first `hosts:` line. Without one `files dns`, as musl and Go have it: glibc would ask the DNS
+ * first, even for localhost. */
 void qn__nsswitch_parse(qn__nsswitch_t *s, const char *text, size_t size);
 /* May the services in `v` answer for this name? False: ask the system's own call. `host_name` is
  * that of this machine (read only when `s->host_name` is set; NULL: every name may be it). */

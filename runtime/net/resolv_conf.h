@@ -23,6 +23,7 @@
 typedef struct qn__resolv_conf {
   size_t n_servers;                          /* never 0 after qn__resolv_conf_finish */
   qn_addr_t servers[QN__RESOLV_SERVERS_MAX]; /* with port 53 */
+  bool has_search; /* a domain or search line, or LOCALDOMAIN: no default by the host's name */
   size_t n_search;
   char search[QN__RESOLV_SEARCH_MAX]
              [QN_HOST_MAX + 1]; /* without final dots; the root is left out */
@@ -49,7 +50,7 @@ const char *qn__resolv_conf_domain(const qn__resolv_conf_t *conf);
  * counts as it is at the first reading of each change. */
 typedef struct qn__resolv_file {
   qn__stamp_t stamp;
-  unsigned generation; /* counts every reading: compare it to see a change */
+  unsigned generation; /* counts every change */
   qn__resolv_conf_t conf;
 } qn__resolv_file_t;
 

@@ -15,13 +15,15 @@ typedef struct qn__stamp {
   bool unsure;          /* it was so young that a later change need not show: read it again */
   int64_t mtime, ctime; /* ns */
   uint64_t size, inode, device;
+  uint64_t digest; /* of the text; 0: none was read */
 } qn__stamp_t;
 
 /* Has the file changed since `stamp` was taken (true when it was never taken)? */
 bool qn__stamp_is_stale(const qn__stamp_t *stamp, const char *path);
 /* Reads the file and takes its stamp. 0: `*text` (NUL behind the last byte; caller frees) and
- * `*size`. -ENOENT and other system errors, -EINVAL (no regular file), QN_E_LIMIT (larger than
- * `most`; the stamp is taken), -ENOMEM (the stamp stays unknown). */
+ * `*size`. 1: the text is the one that `stamp` was taken of, none is given. -ENOENT and other
+ * system errors, -EINVAL (no regular file), QN_E_LIMIT (larger than `most`): the stamp is taken all
+ * the same. -ENOMEM, -EMFILE, -ENFILE: nothing was learnt, `stamp` stays as it is. */
 int qn__sys_file_read(const char *path, size_t most, qn__stamp_t *stamp, char **text, size_t *size);
 
 #endif
