@@ -39,7 +39,10 @@ local homes = {
   text_stream = "qn.stream", data_stream = "qn.stream",
   install = "qn.install", uninstall = "qn.install",
 }
-local modules = { tcp = "qn.tcp", unix = "qn.unix", file = "qn.file" }
+local modules = {
+  tcp = "qn.tcp", unix = "qn.unix", file = "qn.file",
+  address = "qn.address",
+}
 
 setmetatable(M, {
   __index = function(self, name)
