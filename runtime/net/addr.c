@@ -5,15 +5,14 @@
  * Invariant: `size` is exactly what bind(2) and connect(2) want, 0 means that there is no address.
  */
 #include "qn/addr.h"
+#include "qn/ip.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <net/if.h>
 #include <string.h>
 
 #define UNIX_PATH_AT offsetof(struct sockaddr_un, sun_path)
 #define UNIX_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
-#define LITERAL_MAX (INET6_ADDRSTRLEN + IF_NAMESIZE)
 
 static bool is_mapped(const qn_addr_t *a)
 {
@@ -79,17 +78,11 @@ static int parse_scope(const char *text, uint32_t *scope)
 
 static int parse_ipv6(qn_addr_t *a, const char *text, uint16_t port)
 {
-  char host[LITERAL_MAX];
   struct in6_addr in6;
   uint32_t scope = 0;
   const char *percent = strchr(text, '%');
   size_t size = percent != NULL ? (size_t)(percent - text) : strlen(text);
-  if (size >= sizeof host) {
-    return QN_E_INVALID;
-  }
-  memcpy(host, text, size);
-  host[size] = '\0';
-  if (inet_pton(AF_INET6, host, &in6) != 1) {
+  if (!qn_ip6_parse(text, size, in6.s6_addr)) {
     return QN_E_INVALID;
   }
   if (percent != NULL) {
@@ -118,7 +111,7 @@ int qn_addr_parse(qn_addr_t *a, const char *text, uint16_t port, qn_family_t fam
     }
     return 0;
   }
-  if (inet_pton(AF_INET, text, &in) == 1) {
+  if (qn_ip4_parse(text, strlen(text), (uint8_t *)&in)) {
     if (family == QN_FAMILY_IPV6) {
       return QN_E_INVALID;
     }
@@ -130,7 +123,10 @@ int qn_addr_parse(qn_addr_t *a, const char *text, uint16_t port, qn_family_t fam
   if (rc < 0) {
     return rc;
   }
-  if (family != QN_FAMILY_IPV6) {
+  if (family != QN_FAMILY_IPV6 && is_mapped(&parsed)) {
+    if (parsed.u.in6.sin6_scope_id != 0) { /* IPv4 addresses have none */
+      return QN_E_INVALID;
+    }
     qn_addr_unmap(&parsed);
   }
   if (family == QN_FAMILY_IPV4 && parsed.u.sa.sa_family != AF_INET) {
@@ -242,11 +238,8 @@ static size_t put_number(char *buf, size_t size, size_t used, uint32_t n)
 
 static size_t put_ipv6(char *buf, size_t size, size_t used, const struct sockaddr_in6 *sin6)
 {
-  char text[INET6_ADDRSTRLEN], name[IF_NAMESIZE];
-  if (inet_ntop(AF_INET6, &sin6->sin6_addr, text, sizeof text) == NULL) {
-    return used;
-  }
-  used = put_text(buf, size, used, text);
+  char text[QN_IP_TEXT], name[IF_NAMESIZE];
+  used = put(buf, size, used, text, qn_ip6_print(sin6->sin6_addr.s6_addr, text, true));
   if (sin6->sin6_scope_id != 0) {
     used = put_text(buf, size, used, "%");
     if (if_indextoname(sin6->sin6_scope_id, name) != NULL) {
@@ -260,14 +253,13 @@ static size_t put_ipv6(char *buf, size_t size, size_t used, const struct sockadd
 
 static size_t put_host(const qn_addr_t *given, char *buf, size_t size, size_t used)
 {
-  char text[INET_ADDRSTRLEN];
+  char text[QN_IP_TEXT];
   qn_slice_t name;
   qn_addr_t a = *given;
   qn_addr_unmap(&a);
   switch (qn_addr_family(&a)) {
   case QN_FAMILY_IPV4:
-    inet_ntop(AF_INET, &a.u.in4.sin_addr, text, sizeof text);
-    return put_text(buf, size, used, text);
+    return put(buf, size, used, text, qn_ip4_print((const uint8_t *)&a.u.in4.sin_addr, text));
   case QN_FAMILY_IPV6: return put_ipv6(buf, size, used, &a.u.in6);
   case QN_FAMILY_UNIX:
     name = unix_name(&a);

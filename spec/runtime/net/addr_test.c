@@ -17,6 +17,7 @@ static const struct {
     {"::1", QN_FAMILY_ANY, QN_FAMILY_IPV6, "::1", "[::1]:80"},
     {"::1", QN_FAMILY_IPV6, QN_FAMILY_IPV6, "::1", "[::1]:80"},
     {"2001:DB8:0:0:0:0:0:1", QN_FAMILY_ANY, QN_FAMILY_IPV6, "2001:db8::1", "[2001:db8::1]:80"},
+    {"::1.2.3.4", QN_FAMILY_ANY, QN_FAMILY_IPV6, "::102:304", "[::102:304]:80"},
     {"fe80::1%lo", QN_FAMILY_ANY, QN_FAMILY_IPV6, "fe80::1%lo", "[fe80::1%lo]:80"},
     {"fe80::1%4000000000", QN_FAMILY_ANY, QN_FAMILY_IPV6, "fe80::1%4000000000",
      "[fe80::1%4000000000]:80"},
@@ -52,6 +53,10 @@ static const struct {
     {"fe80::1%4294967296", QN_FAMILY_ANY},
     {"fe80::1%99999999999999999999", QN_FAMILY_ANY},
     {"127.0.0.1%lo", QN_FAMILY_ANY},
+    {"::ffff:1.2.3.4%lo", QN_FAMILY_ANY},
+    {"::ffff:1.2.3.4%lo", QN_FAMILY_IPV4},
+    {"::01.2.3.4", QN_FAMILY_ANY},
+    {"%lo", QN_FAMILY_ANY},
     {"1:2:3:4:5:6:7:8:9", QN_FAMILY_ANY},
     {"11111111111111111111111111111111111111111111111111111111111111111111111", QN_FAMILY_ANY},
 };
