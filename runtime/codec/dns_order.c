@@ -20,10 +20,12 @@ static int by_preference(const void *a, const void *b)
   return x->u.mx.preference - y->u.mx.preference;
 }
 
+/* RFC 2782, "Weight": those of weight 0 come first in the list from which is chosen. */
 static int by_priority(const void *a, const void *b)
 {
   const qn_dns_record_t *x = a, *y = b;
-  return x->u.srv.priority - y->u.srv.priority;
+  int difference = x->u.srv.priority - y->u.srv.priority;
+  return difference != 0 ? difference : (x->u.srv.weight != 0) - (y->u.srv.weight != 0);
 }
 
 void qn_dns_order_mx(qn_dns_record_t *v, size_t n, qn_dns_random_fn random, void *arg)
@@ -42,16 +44,14 @@ void qn_dns_order_mx(qn_dns_record_t *v, size_t n, qn_dns_random_fn random, void
   }
 }
 
-/* RFC 2782, "Weight": those of weight 0 come first in the list from which is chosen. */
+/* One priority: each next one is that at which the running sum reaches the number. */
 static void choose_by_weight(qn_dns_record_t *v, size_t n, qn_dns_random_fn random, void *arg)
 {
   size_t zeros = 0;
   uint64_t sum = 0;
   for (size_t i = 0; i < n; i++) {
     sum += v[i].u.srv.weight;
-    if (v[i].u.srv.weight == 0) {
-      swap(&v[zeros++], &v[i]);
-    }
+    zeros += v[i].u.srv.weight == 0;
   }
   for (size_t first = 0; first + 1 < n && sum > 0; first++) {
     uint64_t drawn = random(arg) % (sum + 1), running = 0;
@@ -74,7 +74,7 @@ void qn_dns_order_srv(qn_dns_record_t *v, size_t n, qn_dns_random_fn random, voi
   }
   qsort(v, n, sizeof *v, by_priority);
   for (size_t start = 0, end; start < n; start = end) {
-    for (end = start + 1; end < n && by_priority(&v[start], &v[end]) == 0;) {
+    for (end = start + 1; end < n && v[start].u.srv.priority == v[end].u.srv.priority;) {
       end++;
     }
     choose_by_weight(v + start, end - start, random, arg);
