@@ -1,17 +1,19 @@
-/* dial.c: look-up, then one connection attempt after the other until one is up.
+/* dial.c: look-up, then connection attempts until one is up: a race, or one after the other.
  *
- * Called by embedders; ends by settling the caller's operation. Knows neither sockets nor filters:
- * bind.c makes the bottom filter, the stream starts the stack. Must not settle inside qn_dial.
- * Invariant: a dial exists from qn_dial until exactly one of finish (it is over), cancelled (the
- * caller gave up) or stopped (the stream was closed) has freed it; until then it holds the stream.
+ * Called by embedders; ends by settling the caller's operation. Knows no sockets: bind.c makes the
+ * bottom filter, f_happy.c races several, the stream starts the stack. A single address is not
+ * raced. Must not settle inside qn_dial. Invariant: a dial exists from qn_dial until exactly one of
+ * finish (it is over), cancelled (the caller gave up) or stopped (the stream was closed) has freed
+ * it; until then it holds the stream.
  */
 #include "qn/dial.h"
 
 #include "loop/loop_i.h"
 #include "stream/dial_i.h"
-#include "stream/stream_i.h"
+#include "stream/f_happy.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define ATTEMPT_MIN_MS 2000u
 #define RETRY_FIRST_MS 5u
@@ -22,17 +24,26 @@ typedef struct dial {
   qn_stream_t *s;
   qn_op_t *op; /* the caller's */
   qn_op_t lookup;
-  qn_op_t attempt;
-  const qn_addr_t *v;
-  size_t n, i;     /* addresses, the next one */
+  qn_op_t attempt; /* the one that runs in a walk; the whole race */
+  qn__dial_list_t list;
+  qn__race_t race;
+  qn_addr_t *own;  /* a copy of addresses that the caller gave */
   qn_addr_t one;   /* when there was nothing to look up */
   qn_addr_t local; /* size 0: none given */
   uint64_t deadline;
-  qn_timer_t retry; /* a Unix server whose backlog is full is asked again */
+  qn_timer_t timer; /* race: the delay; walk: a Unix server with a full backlog is asked again */
+  uint64_t delay;
   uint64_t retry_ms;
-  int error;    /* of the last attempt */
+  int place;    /* of the address that a walk is trying, or -1 */
+  bool racing;  /* the race has begun */
   bool in_call; /* qn_dial has not returned yet: the caller's op may settle, but not complete */
 } dial_t;
+
+/* What is kept of a dial that has failed with several addresses. */
+typedef struct failures {
+  size_t n;
+  qn_dial_failure_t v[];
+} failures_t;
 
 static void set_phase(qn_stream_t *s, const char *phase)
 {
@@ -45,18 +56,57 @@ const char *qn_dial_phase(const qn_stream_t *s)
   return phase != NULL ? phase : "";
 }
 
+/* --- failures -------------------------------------------------------------------------------- */
+
+static void free_failures(void *p) { qn_free(p); }
+
+static void forget_failures(qn_stream_t *s)
+{
+  if (qn__stream_slot(s, QN__SLOT_FAILURES) != NULL) {
+    qn__stream_set_slot(s, QN__SLOT_FAILURES, NULL, NULL);
+  }
+}
+
+/* Without memory there is only the error of the whole. `rc` is what ended attempts that ran. */
+static void keep_failures(const dial_t *d, int rc)
+{
+  const qn__dial_list_t *l = &d->list;
+  failures_t *kept = l->given > 1 ? qn_malloc(sizeof *kept + l->given * sizeof kept->v[0]) : NULL;
+  if (kept == NULL) {
+    return;
+  }
+  kept->n = l->given;
+  for (size_t k = 0; k < l->given; k++) {
+    int error = l->errors[l->order[k]];
+    kept->v[k] =
+        (qn_dial_failure_t){.address = l->v[l->order[k]], .error = error != 0 ? error : rc};
+  }
+  if (qn__stream_set_slot(d->s, QN__SLOT_FAILURES, kept, free_failures) < 0) {
+    qn_free(kept);
+  }
+}
+
+size_t qn_dial_failures(const qn_stream_t *s, const qn_dial_failure_t **out)
+{
+  const failures_t *kept = qn__stream_slot(s, QN__SLOT_FAILURES);
+  *out = kept != NULL ? kept->v : NULL;
+  return kept != NULL ? kept->n : 0;
+}
+
 /* --- the end --------------------------------------------------------------------------------- */
 
-/* Frees the dial but for its reference to the stream. */
+/* Frees the dial but for its reference to the stream. A racing filter that is still there does not
+ * look at us while it is closed. */
 static qn_stream_t *dissolve(dial_t *d)
 {
   qn_stream_t *s = d->s;
   qn__stream_set_dial(s, NULL, NULL);
   qn_op_forget(&d->attempt);
   qn_op_forget(&d->lookup);
-  qn_timer_stop(qn_stream_loop(s), &d->retry);
+  qn_timer_stop(qn_stream_loop(s), &d->timer);
   qn_resolve_end(&d->lookup);
   qn__dial_unbind(s);
+  qn_free(d->own);
   qn_free(d);
   return s;
 }
@@ -65,6 +115,9 @@ static void finish(dial_t *d, int rc)
 {
   qn_op_t *op = d->op;
   bool in_call = d->in_call;
+  if (rc < 0) {
+    keep_failures(d, rc);
+  }
   qn_stream_t *s = dissolve(d);
   if (rc < 0) {
     qn__stream_drop_filters(s);
@@ -97,6 +150,46 @@ static void stopped(void *dial)
   qn_stream_release(s);
 }
 
+/* --- the race -------------------------------------------------------------------------------- */
+
+static void on_delay(qn_timer_t *t)
+{
+  dial_t *d = QN__CONTAINER(t, dial_t, timer);
+  d->race.due = true;
+  qn_stream_wake(d->s, QN_WAKE_START);
+}
+
+static int on_begun(qn__race_t *r)
+{
+  dial_t *d = QN__CONTAINER(r, dial_t, race);
+  qn_loop_t *loop = qn_stream_loop(d->s);
+  return qn_timer_start(loop, &d->timer, qn_loop_fresh(loop) + d->delay, on_delay);
+}
+
+static void begin_race(dial_t *d)
+{
+  qn_filter_t *f;
+  d->racing = true;
+  d->race.list = &d->list;
+  d->race.local = d->local.size != 0 ? &d->local : NULL;
+  d->race.begun = on_begun;
+  int rc = qn__f_happy_new(&d->race, &f);
+  if (rc == 0) {
+    rc = qn__stream_set_bottom(d->s, f);
+  }
+  if (rc == 0) {
+    rc = qn__stream_start(d->s, &d->attempt);
+  }
+  if (rc != QN_AGAIN) {
+    finish(d, rc);
+    return;
+  }
+  d->in_call = false;
+  if (d->deadline != NEVER) {
+    qn_op_deadline(&d->attempt, d->deadline, QN_E_TIMEOUT);
+  }
+}
+
 /* --- the walk -------------------------------------------------------------------------------- */
 
 static int start_attempt(dial_t *d, const qn_addr_t *peer)
@@ -116,7 +209,7 @@ static uint64_t attempt_deadline(const dial_t *d, uint64_t now)
     return NEVER;
   }
   uint64_t left = d->deadline - now;
-  uint64_t share = left / (d->n - d->i + 1);
+  uint64_t share = left / (d->list.n - d->list.given + 1);
   uint64_t least = left < ATTEMPT_MIN_MS ? left : ATTEMPT_MIN_MS;
   return now + (share > least ? share : least);
 }
@@ -125,8 +218,8 @@ static void walk(dial_t *d);
 
 static void on_retry(qn_timer_t *t)
 {
-  dial_t *d = QN__CONTAINER(t, dial_t, retry);
-  d->i--; /* the same address */
+  dial_t *d = QN__CONTAINER(t, dial_t, timer);
+  qn__dial_list_undo(&d->list); /* the same address */
   walk(d);
 }
 
@@ -139,7 +232,7 @@ static void try_later(dial_t *d)
     d->retry_ms = RETRY_MOST_MS;
   }
   uint64_t at = qn_loop_fresh(loop) + d->retry_ms;
-  int rc = qn_timer_start(loop, &d->retry, at < d->deadline ? at : d->deadline, on_retry);
+  int rc = qn_timer_start(loop, &d->timer, at < d->deadline ? at : d->deadline, on_retry);
   if (rc < 0) {
     finish(d, rc);
     return;
@@ -150,15 +243,16 @@ static void try_later(dial_t *d)
 static void walk(dial_t *d)
 {
   const qn_addr_t *local = d->local.size != 0 ? &d->local : NULL;
-  while (d->i < d->n) {
+  while ((d->place = qn__dial_list_next(&d->list)) >= 0) {
     uint64_t now = qn_loop_fresh(qn_stream_loop(d->s));
-    const qn_addr_t *peer = &d->v[d->i++];
+    const qn_addr_t *peer = &d->list.v[d->place];
+    int *error = &d->list.errors[d->place];
     if (now >= d->deadline) {
-      d->error = QN_E_TIMEOUT;
+      *error = QN_E_TIMEOUT;
       break;
     }
     if (!qn__dial_can_reach(d->s, local, peer)) {
-      d->error = d->error != 0 ? d->error : -EAFNOSUPPORT;
+      *error = -EAFNOSUPPORT;
       continue;
     }
     int rc = start_attempt(d, peer);
@@ -179,16 +273,16 @@ static void walk(dial_t *d)
       try_later(d);
       return;
     }
-    d->error = rc;
+    *error = rc;
   }
-  finish(d, d->error);
+  finish(d, qn__dial_list_error(&d->list));
 }
 
 static void on_attempt(qn_op_t *op)
 {
   dial_t *d = QN__CONTAINER(op, dial_t, attempt);
-  if (op->result >= 0) {
-    finish(d, 0);
+  if (op->result >= 0 || d->racing) {
+    finish(d, (int)op->result);
     return;
   }
   qn__stream_drop_filters(d->s);
@@ -196,31 +290,44 @@ static void on_attempt(qn_op_t *op)
     try_later(d);
     return;
   }
-  d->error = (int)op->result;
+  d->list.errors[d->place] = (int)op->result;
   walk(d);
 }
 
-static void begin_walk(dial_t *d)
+/* --- addresses ------------------------------------------------------------------------------- */
+
+static void begin(dial_t *d)
 {
   set_phase(d->s, "connect");
   qn__stream_set_state(d->s, QN_STATE_CONNECTING);
-  if (qn_addr_family(&d->v[0]) != QN_FAMILY_UNIX) {
+  if (qn_addr_family(&d->list.v[0]) != QN_FAMILY_UNIX) {
     qn__stream_emit(d->s, QN_EVENT_HOST_FOUND, 0);
   }
-  walk(d);
+  if (!d->list.in_order && (d->list.n > 1 || d->race.more)) {
+    begin_race(d);
+  } else {
+    walk(d);
+  }
 }
 
+/* At first, and again for each answer that comes later. */
 static void on_lookup(qn_op_t *op)
 {
   dial_t *d = QN__CONTAINER(op, dial_t, lookup);
-  const qn_addr_list_t *list = qn_resolved(op);
-  if (list == NULL) {
+  const qn_addr_list_t *found = qn_resolved(op);
+  d->race.more = false;
+  if (found != NULL) {
+    qn__dial_list_set(&d->list, found->v, found->n);
+    d->race.more = !d->list.in_order && qn_resolve_more(op) == QN_AGAIN;
+  } else if (!d->racing) {
     finish(d, (int)op->result);
     return;
   }
-  d->v = list->v;
-  d->n = list->n;
-  begin_walk(d);
+  if (d->racing) {
+    qn_stream_wake(d->s, QN_WAKE_START);
+  } else {
+    begin(d);
+  }
 }
 
 /* --- the beginning --------------------------------------------------------------------------- */
@@ -235,21 +342,57 @@ static int check(const qn_stream_t *s, const qn_dial_opts_t *opts)
       qn__stream_dial(s) != NULL) {
     return QN_E_IS_CONNECTED;
   }
-  if (opts->address != NULL ? opts->address->size == 0 : opts->host == NULL) {
+  if (opts->n_addresses != 0) {
+    for (size_t i = 0; i < opts->n_addresses; i++) {
+      if (opts->addresses[i].size == 0) {
+        return QN_E_INVALID;
+      }
+    }
+  } else if (opts->address != NULL ? opts->address->size == 0 : opts->host == NULL) {
     return QN_E_INVALID;
   }
   return opts->bind != NULL && opts->bind->size == 0 ? QN_E_INVALID : 0;
 }
 
+/* 0: they are in the list. QN_AGAIN: they come. */
 static int find_addresses(dial_t *d, const qn_dial_opts_t *opts)
 {
   qn_loop_t *loop = qn_stream_loop(d->s);
+  size_t n = opts->n_addresses < QN_RESOLVE_MAX ? opts->n_addresses : QN_RESOLVE_MAX;
+  if (n != 0) {
+    d->own = qn_malloc(n * sizeof *d->own);
+    if (d->own == NULL) {
+      return -ENOMEM;
+    }
+    memcpy(d->own, opts->addresses, n * sizeof *d->own);
+    qn__dial_list_set(&d->list, d->own, n);
+    return 0;
+  }
+  qn__dial_list_set(&d->list, &d->one, 1);
   if (opts->address != NULL) {
     d->one = *opts->address;
     return 0;
   }
-  qn_resolve_opts_t ask = {.host = opts->host, .port = opts->port, .family = opts->family};
+  qn_resolve_opts_t ask = {.host = opts->host,
+                           .port = opts->port,
+                           .family = opts->family,
+                           .resolver = opts->resolver,
+                           .stepwise = !d->list.in_order};
   return qn_resolve(loop, &ask, &d->lookup, &d->one);
+}
+
+static uint64_t delay_of(const qn_dial_opts_t *opts)
+{
+  uint64_t ms = opts->attempt_delay != 0 ? opts->attempt_delay : QN_DIAL_DELAY_MS;
+  ms = ms < QN_DIAL_DELAY_MIN_MS ? QN_DIAL_DELAY_MIN_MS : ms;
+  return ms > QN_DIAL_DELAY_MAX_MS ? QN_DIAL_DELAY_MAX_MS : ms;
+}
+
+static bool is_unix(const qn_dial_opts_t *opts)
+{
+  return opts->n_addresses != 0
+             ? qn_addr_family(&opts->addresses[0]) == QN_FAMILY_UNIX
+             : opts->address != NULL && qn_addr_family(opts->address) == QN_FAMILY_UNIX;
 }
 
 int qn_dial(qn_stream_t *s, const qn_dial_opts_t *opts, qn_op_t *op)
@@ -267,6 +410,10 @@ int qn_dial(qn_stream_t *s, const qn_dial_opts_t *opts, qn_op_t *op)
   d->op = op;
   d->in_call = true;
   d->deadline = opts->timeout != 0 ? qn_loop_fresh(loop) + opts->timeout : NEVER;
+  d->delay = delay_of(opts);
+  /* A socket that is bound already is good for one attempt at a time. */
+  d->list.in_order =
+      opts->in_order || is_unix(opts) || (opts->bind == NULL && qn__dial_bound_fd(s) >= 0);
   if (opts->bind != NULL) {
     d->local = *opts->bind;
   }
@@ -274,14 +421,16 @@ int qn_dial(qn_stream_t *s, const qn_dial_opts_t *opts, qn_op_t *op)
   qn_op_init(&d->attempt, loop, on_attempt);
   rc = find_addresses(d, opts);
   if (rc < 0 && rc != QN_AGAIN) {
+    qn_free(d->own);
     qn_free(d);
     return rc;
   }
   qn_stream_retain(s);
+  forget_failures(s);
   qn__stream_set_dial(s, d, stopped);
   qn_op_begin(op, d, cancelled);
   set_phase(s, "dns");
-  if (opts->address == NULL || qn_addr_family(opts->address) != QN_FAMILY_UNIX) {
+  if (!is_unix(opts)) {
     qn__stream_set_state(s, QN_STATE_HOST_LOOKUP);
   }
   if (rc == QN_AGAIN) {
@@ -291,8 +440,6 @@ int qn_dial(qn_stream_t *s, const qn_dial_opts_t *opts, qn_op_t *op)
     }
     return QN_AGAIN;
   }
-  d->v = &d->one;
-  d->n = 1;
-  begin_walk(d); /* which may have freed it */
+  begin(d); /* which may have freed it */
   return QN_AGAIN;
 }

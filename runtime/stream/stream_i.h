@@ -38,6 +38,7 @@ typedef enum qn__slot {
   QN__SLOT_OPTIONS,
   QN__SLOT_BIND,
   QN__SLOT_DIAL,
+  QN__SLOT_FAILURES, /* of the last dial, by address */
   QN__SLOT_FILE,
   QN__SLOT_COUNT
 } qn__slot_t;
