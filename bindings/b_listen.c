@@ -50,13 +50,25 @@ static int open_listener(lua_State *L, const qn_addr_t *a, const qn_listen_opts_
   return 1;
 }
 
+/* A qn.Address or a literal; "*" when there is none. */
+static bool listen_address(lua_State *L, int idx, uint16_t port, qn_addr_t *a)
+{
+  if (lua_isnoneornil(L, idx)) {
+    return qn_addr_parse(a, "*", port, QN_FAMILY_ANY) == 0;
+  }
+  if (qnl_to_address(L, idx, port, QN_FAMILY_ANY, a)) {
+    return true;
+  }
+  return lua_type(L, idx) == LUA_TSTRING && strcmp(lua_tostring(L, idx), "localhost") == 0 &&
+         qn_addr_parse(a, "127.0.0.1", port, QN_FAMILY_ANY) == 0;
+}
+
 /* core.tcp_listen(addr, port [, opts]) -> server | nil, err */
 static int core_tcp_listen(lua_State *L)
 {
   qnl_opt_value_t v[O_COUNT];
   qn_listen_opts_t o;
   qn_addr_t a;
-  const char *text = luaL_optstring(L, 1, "*");
   uint16_t port = lua_isnoneornil(L, 2) ? 0 : qnl_port(L, 2);
   qnl_opts(L, 3, "listen", listen_desc, O_COUNT, v);
   qn_listen_opts_init(&o);
@@ -74,11 +86,9 @@ static int core_tcp_listen(lua_State *L)
     o.fd = (int)v[O_FD].i;
   }
   o.exclusive = v[O_EXCLUSIVE].i != 0;
-  int rc = qn_addr_parse(&a, text, port, QN_FAMILY_ANY);
-  if (rc < 0 && strcmp(text, "localhost") == 0) {
-    rc = qn_addr_parse(&a, "127.0.0.1", port, QN_FAMILY_ANY);
+  if (!listen_address(L, 1, port, &a)) {
+    return luaL_argerror(L, 1, "an address literal, \"*\" or \"localhost\" is expected");
   }
-  luaL_argcheck(L, rc == 0, 1, "an address literal, \"*\" or \"localhost\" is expected");
   return open_listener(L, &a, &o, v[O_NODELAY].set ? (int)v[O_NODELAY].i : -1);
 }
 
@@ -212,12 +222,11 @@ static int listener_fact(lua_State *L)
 {
   qnl_listener_t *u = qnl_check_listener(L, 1);
   bool closed = qn_listener_is_closed(u->l);
-  char text[QN_ADDR_TEXT];
   qn_addr_t a;
   switch (qnl_magic(L)) {
   case L_ADDRESS:
     if (qn_listener_addr(u->l, &a) == 0) {
-      lua_pushlstring(L, text, qn_addr_host(&a, text, sizeof text));
+      qnl_push_address(L, qnl_G_raw(L), &a);
     } else {
       lua_pushnil(L);
     }

@@ -9,6 +9,7 @@
 #include "qn/sockopt.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -52,22 +53,41 @@ static int parse_local(qn_addr_t *a, const char *text, qn_family_t family)
 
 /* --- connect --------------------------------------------------------------------------------- */
 
-enum { C_TIMEOUT, C_BIND, C_NODELAY, C_KEEPALIVE, C_FAMILY, C_COUNT };
+enum { C_TIMEOUT, C_BIND, C_NODELAY, C_KEEPALIVE, C_FAMILY, C_HAPPY_EYEBALLS, C_RESOLVER, C_COUNT };
 static const qnl_opt_t connect_desc[C_COUNT] = {
     [C_TIMEOUT] = {.name = "timeout", .type = QNL_OPT_SECONDS},
-    [C_BIND] = {.name = "bind", .type = QNL_OPT_STRING},
+    [C_BIND] = {.name = "bind", .type = QNL_OPT_ANY},
     [C_NODELAY] = {.name = "nodelay", .type = QNL_OPT_BOOL},
     [C_KEEPALIVE] = {.name = "keepalive", .type = QNL_OPT_ANY},
-    [C_FAMILY] = {.name = "family", .type = QNL_OPT_ENUM, .names = family_names}};
+    [C_FAMILY] = {.name = "family", .type = QNL_OPT_ENUM, .names = family_names},
+    [C_HAPPY_EYEBALLS] = {.name = "happy_eyeballs", .type = QNL_OPT_BOOL},
+    [C_RESOLVER] = {.name = "resolver", .type = QNL_OPT_ANY}};
 
 typedef struct connect_opts {
   uint64_t timeout;
   qn_family_t family;
-  bool has_timeout, has_bind;
+  bool has_timeout, has_bind, in_order;
+  qn_resolver_t *resolver;
   qn_addr_t bind;
   int nodelay,
       keepalive; /* -1 unset; keepalive: 0 off, 1 on, more = seconds of silence before probes */
 } connect_opts_t;
+
+/* The option 'bind': a qn.Address, or text with or without a port. */
+static void get_bind(lua_State *L, int idx, const char *where, connect_opts_t *o)
+{
+  lua_getfield(L, idx, "bind");
+  size_t size = 0;
+  const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;
+  bool good = text != NULL ? strlen(text) == size && parse_local(&o->bind, text, o->family) == 0
+                           : qnl_to_address(L, -1, 0, o->family, &o->bind);
+  if (!good) {
+    luaL_error(L, "%s: option 'bind' must be an address literal, with or without a port (got '%s')",
+               where, luaL_tolstring(L, -1, NULL));
+  }
+  o->has_bind = true;
+  lua_pop(L, 1);
+}
 
 static void get_connect_opts(lua_State *L, int idx, const char *where, connect_opts_t *o)
 {
@@ -80,14 +100,18 @@ static void get_connect_opts(lua_State *L, int idx, const char *where, connect_o
   }
   static const qn_family_t families[] = {QN_FAMILY_ANY, QN_FAMILY_IPV4, QN_FAMILY_IPV6};
   o->family = families[v[C_FAMILY].i];
+  o->in_order = v[C_HAPPY_EYEBALLS].set && v[C_HAPPY_EYEBALLS].i == 0;
   if (v[C_BIND].set) {
-    o->has_bind = true;
-    if (strlen(v[C_BIND].s) != v[C_BIND].size ||
-        parse_local(&o->bind, v[C_BIND].s, o->family) < 0) {
-      luaL_error(L,
-                 "%s: option 'bind' must be an address literal, with or without a port (got '%s')",
-                 where, v[C_BIND].s);
+    get_bind(L, idx, where, o);
+  }
+  if (v[C_RESOLVER].set) {
+    lua_getfield(L, idx, "resolver");
+    o->resolver = qnl_test_resolver(L, -1);
+    if (o->resolver == NULL) {
+      luaL_error(L, "%s: option 'resolver' must be a qn.Resolver (got %s)", where,
+                 luaL_typename(L, -1));
     }
+    lua_pop(L, 1);
   }
   if (v[C_NODELAY].set) {
     o->nodelay = (int)v[C_NODELAY].i;
@@ -133,17 +157,65 @@ static void set_name(lua_State *L, qnl_stream_t *u, const char *name)
   }
 }
 
+/* "connection refused (::1 ENETUNREACH, 192.0.2.1 ECONNREFUSED, and 3 more)" */
+static const char *sum_up(lua_State *L, int code, const qn_dial_failure_t *v, size_t n)
+{
+  enum { SHOWN = 4 };
+  char host[QN_ADDR_TEXT];
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_addstring(&b, qn_err_text(code));
+  for (size_t i = 0; i < n && i < SHOWN; i++) {
+    qn_addr_host(&v[i].address, host, sizeof host);
+    luaL_addstring(&b, i == 0 ? " (" : ", ");
+    luaL_addstring(&b, host);
+    luaL_addchar(&b, ' ');
+    luaL_addstring(&b, qn_err_name(v[i].error));
+  }
+  if (n > SHOWN) {
+    snprintf(host, sizeof host, ", and %d more", (int)(n - SHOWN));
+    luaL_addstring(&b, host);
+  }
+  luaL_addchar(&b, ')');
+  luaL_pushresult(&b);
+  return lua_tostring(L, -1);
+}
+
+/* The error object on top gets its list of attempts. */
+static void add_attempts(lua_State *L, const qn_dial_failure_t *v, size_t n)
+{
+  char peer[QN_ADDR_TEXT];
+  lua_createtable(L, (int)n, 0);
+  for (size_t i = 0; i < n; i++) {
+    qn_addr_text(&v[i].address, peer, sizeof peer);
+    qnl_push_error(
+        L, &(qnl_errinfo_t){.code = v[i].error, .op = "connect", .peer = peer, .phase = "connect"});
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  qnl_error_set(L, "attempts");
+}
+
 static int connect_fail(lua_State *L, qnl_stream_t *u, int code, const char *host, int port)
 {
-  const char *peer = host;
+  const qn_dial_failure_t *v;
+  size_t n = qn_dial_failures(u->s, &v);
+  const char *peer = host, *message = NULL;
   if (port >= 0) {
     peer = lua_pushfstring(L, strchr(host, ':') != NULL ? "[%s]:%d" : "%s:%d", host, port);
   }
+  if (n > 0) {
+    message = sum_up(L, code, v, n);
+  }
   const char *phase = qn_dial_phase(u->s);
-  return qnl_fail_info(L, &(qnl_errinfo_t){.code = code,
-                                           .op = "connect",
-                                           .peer = peer,
-                                           .phase = *phase != 0 ? phase : "connect"});
+  qnl_fail_info(L, &(qnl_errinfo_t){.code = code,
+                                    .op = "connect",
+                                    .peer = peer,
+                                    .message = message,
+                                    .phase = *phase != 0 ? phase : "connect"});
+  if (n > 0) {
+    add_attempts(L, v, n);
+  }
+  return 2;
 }
 
 /* Results of socket:connect (wait.b == 0: true) and of the connect functions (wait.b = index of the
@@ -196,6 +268,8 @@ static qn_dial_opts_t dial_opts(const connect_opts_t *o, const char *host, uint1
                           .port = port,
                           .family = o->family,
                           .bind = o->has_bind ? &o->bind : NULL,
+                          .resolver = o->resolver,
+                          .in_order = o->in_order,
                           .timeout = o->timeout == QNL_NEVER ? 0
                                      : o->timeout == 0       ? 1
                                                              : o->timeout};
@@ -213,15 +287,34 @@ static qnl_stream_t *push_socket(lua_State *L, qnl_state_t *G)
   return u;
 }
 
+/* A host name, a literal, or a qn.Address, which becomes its text. */
+static const char *check_host(lua_State *L, int idx)
+{
+  if (qnl_test(L, idx, &qnl_class_address) != NULL) {
+    luaL_tolstring(L, idx, NULL);
+    lua_replace(L, idx);
+  }
+  return qnl_host(L, idx);
+}
+
+/* The resolver stays alive as long as its handle lies on the waiting stack. */
+static void pin_resolver(lua_State *L, int idx, const connect_opts_t *o)
+{
+  if (o->resolver != NULL) {
+    lua_getfield(L, idx, "resolver");
+  }
+}
+
 /* core.tcp_connect(host, port [, opts]) ! -> socket | nil, err */
 static int core_tcp_connect(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   connect_opts_t o;
-  const char *host = qnl_host(L, 1);
+  const char *host = check_host(L, 1);
   uint16_t port = qnl_port(L, 2);
   get_connect_opts(L, 3, "connect", &o);
   QNL_ENTER(L, G, t, core_tcp_connect, "connect");
+  pin_resolver(L, 3, &o);
   qnl_stream_t *u = push_socket(L, G);
   set_name(L, u, host);
   int rc = apply(u, &o);
@@ -260,7 +353,7 @@ static int socket_connect(lua_State *L)
   qnl_state_t *G = qnl_G(L);
   connect_opts_t o;
   qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
-  const char *host = qnl_host(L, 2);
+  const char *host = check_host(L, 2);
   uint16_t port = qnl_port(L, 3);
   get_connect_opts(L, 4, "connect", &o);
   if (u->timeouts != NULL && !o.has_timeout) {
@@ -271,6 +364,7 @@ static int socket_connect(lua_State *L)
   if (state != QN_STATE_UNCONNECTED && state != QN_STATE_BOUND) {
     return luaL_error(L, "connect: the socket is already %s", qn_state_name(state));
   }
+  pin_resolver(L, 4, &o);
   set_name(L, u, host);
   int rc = apply(u, &o);
   if (rc < 0) {
@@ -322,13 +416,15 @@ static int socket_bind(lua_State *L)
   static const char *const modes[] = {"default", "share", "exclusive", "reuse", NULL};
   static const unsigned flags[] = {0, QN_BIND_SHARE, QN_BIND_EXCLUSIVE, QN_BIND_REUSE_HINT};
   qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
-  const char *text = luaL_optstring(L, 2, "*");
   uint16_t port = lua_isnoneornil(L, 3) ? 0 : qnl_port(L, 3);
   unsigned mode = flags[luaL_checkoption(L, 4, "default", modes)];
   qn_addr_t a;
-  int rc = qn_addr_parse(&a, text, port, QN_FAMILY_ANY);
-  luaL_argcheck(L, rc == 0, 2, "an address literal is expected");
-  rc = qn_stream_bind(u->s, &a, mode);
+  if (lua_isnoneornil(L, 2)) {
+    qn_addr_parse(&a, "*", port, QN_FAMILY_ANY);
+  } else {
+    qnl_check_address(L, 2, port, QN_FAMILY_ANY, &a);
+  }
+  int rc = qn_stream_bind(u->s, &a, mode);
   if (rc == QN_E_IS_CONNECTED) {
     return luaL_error(L, "bind: the socket is already %s", qn_state_name(qn_stream_state(u->s)));
   }
@@ -402,7 +498,6 @@ static int socket_address(lua_State *L)
 {
   qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
   int what = qnl_magic(L);
-  char text[QN_ADDR_TEXT];
   qn_addr_t a;
   int rc = what <= A_LOCAL_PORT ? qn_stream_local_addr(u->s, &a) : qn_stream_peer_addr(u->s, &a);
   if (rc < 0 || a.size == 0) {
@@ -410,7 +505,7 @@ static int socket_address(lua_State *L)
   } else if (what == A_LOCAL_PORT || what == A_PEER_PORT) {
     lua_pushinteger(L, qn_addr_port(&a));
   } else {
-    lua_pushlstring(L, text, qn_addr_host(&a, text, sizeof text));
+    qnl_push_address(L, qnl_G_raw(L), &a);
   }
   return 1;
 }

@@ -9,6 +9,7 @@
 
 #include "qn/addr.h"
 #include "qn/base.h"
+#include "qn/dns.h"
 #include "qn/loop.h"
 #include "qn/lua.h"
 #include "qn/stream.h"
@@ -141,6 +142,9 @@ void qnl_push_address(lua_State *L, qnl_state_t *G, const qn_addr_t *a);
 bool qnl_to_address(lua_State *L, int idx, uint16_t port, qn_family_t family, qn_addr_t *out);
 /* The same, but raises, naming the argument. */
 void qnl_check_address(lua_State *L, int idx, uint16_t port, qn_family_t family, qn_addr_t *out);
+
+/* The resolver of a qn.Resolver (b_dns.c); NULL when the value is none. */
+qn_resolver_t *qnl_test_resolver(lua_State *L, int idx);
 
 /* --- errors (error.c) ------------------------------------------------------------------------ */
 

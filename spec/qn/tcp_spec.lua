@@ -67,7 +67,7 @@ describe("qn.tcp", function()
       exec 5<>/dev/tcp/127.0.0.1/%d
       exec "$0" -e 'local s <close> = assert(qn.tcp.adopt(5))
                     assert(s:descriptor() == 5 and s:state() == "connected")
-                    assert(s:peer_address() == "127.0.0.1")
+                    assert(tostring(s:peer_address()) == "127.0.0.1")
                     s:write("from ", s:local_port(), "\n")
                     print(s:read("l"), s:peer_port())'
     ]]):format(server:port()), program.qnlua() })
