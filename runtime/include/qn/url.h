@@ -101,6 +101,15 @@ QN_API void qn_url_split(const qn_url_t *u, qn_url_parts_t *parts);
  * component. */
 QN_API int qn_url_build(const qn_url_parts_t *parts, qn_url_place_t *place, qn_url_error_t *err);
 
+/* The URL of a file name: "/a b", "C:/x", "C:\\x", "//host/share" (whole, not relative to
+ * anything).
+ */
+QN_API int qn_url_from_file(const char *path, size_t size, qn_url_place_t *place,
+                            qn_url_error_t *err);
+/* The file name of a "file" URL into `out`, which has room for the whole text of the URL. Returns
+ * its size; 0 when the URL names no file. */
+QN_API size_t qn_url_to_file(const qn_url_t *u, char *out);
+
 /* The setters of the URL Standard, section 6.1. */
 typedef enum qn_url_setter {
   QN_URL_SET_PROTOCOL,
@@ -117,5 +126,50 @@ typedef enum qn_url_setter {
 /* `u` must be of whatwg mode. What the standard ignores gives an equal URL. */
 QN_API int qn_url_set(const qn_url_t *u, qn_url_setter_t setter, const char *text, size_t size,
                       qn_url_place_t *place, qn_url_error_t *err);
+
+/* --- text ------------------------------------------------------------------------------------ */
+
+/* How a component is shown. 0: escapes are decoded where that changes nothing: unreserved
+ * characters, spaces, UTF-8 that can be seen. */
+enum {
+  QN_URL_ENCODE_SPACES = 1,
+  QN_URL_ENCODE_UNICODE = 2,
+  QN_URL_ENCODE_DELIMITERS =
+      4,                      /* sub-delims, ':' and '@' are encoded even where they need not be */
+  QN_URL_DECODE_RESERVED = 8, /* decodes what no URL may have: " < > \ ^ ` { | } */
+  QN_URL_DECODE_ALL = 16      /* everything, bytes as they are: not a part of a URL any more */
+};
+/* `out` has room for `size` bytes, with QN_URL_ENCODE_DELIMITERS for 3 * size. */
+QN_API size_t qn_url_pretty(const char *text, size_t size, unsigned flags, char *out);
+/* A '%' without two hexadecimal digits stays. `out` has `size` bytes. */
+QN_API size_t qn_url_decode(const char *text, size_t size, char *out);
+/* Encodes all but ALPHA DIGIT - . _ ~ and `exclude`; those of `include` in any case. `out` has
+ * 3 * size bytes. */
+QN_API size_t qn_url_encode(const char *text, size_t size, const char *exclude, const char *include,
+                            char *out);
+/* A path without its dot segments (RFC 3986 section 5.2.4); a relative one stays as it is. `out`
+ * has `size` bytes. */
+QN_API size_t qn_url_clean_path(const char *path, size_t size, char *out);
+
+/* --- international names --------------------------------------------------------------------- */
+
+#define QN_IDN_OUT 4352  /* bytes that suffice for each result below, with its NUL */
+#define QN_IDN_LABEL 512 /* code points of a label */
+
+enum {
+  QN_IDN_LENGTHS = 1,      /* at most 63 bytes per label, 253 in all */
+  QN_IDN_STD3 = 2,         /* letters, digits and hyphens only */
+  QN_IDN_HYPHENS = 4,      /* none at the ends of a label, none at its places 3 and 4 */
+  QN_IDN_TRANSITIONAL = 8, /* as IDNA2003 did: sharp s, final sigma, joiners */
+  QN_IDN_LENIENT = 16      /* to Unicode: labels that cannot be decoded stay */
+};
+
+/* UTS 46. 0 and a NUL-terminated `out`, or QN_E_BAD_HOST. */
+QN_API int qn_idn_to_ascii(const char *text, size_t size, unsigned flags, char out[QN_IDN_OUT]);
+QN_API int qn_idn_to_unicode(const char *text, size_t size, unsigned flags, char out[QN_IDN_OUT]);
+/* RFC 3492, one label, without "xn--"; no mapping, no checks of what is allowed. Returns the size
+ * of the NUL-terminated `out`, or QN_E_BAD_HOST. */
+QN_API int qn_punycode_encode(const char *text, size_t size, char out[QN_IDN_OUT]);
+QN_API int qn_punycode_decode(const char *text, size_t size, char out[QN_IDN_OUT]);
 
 #endif
