@@ -30,7 +30,8 @@ enum {
   QN__PCT_RFC_QUERY = 1u << 14,     /* pchar, '/' and '?'; fragments too */
   /* Not for encoding: the host parser refuses these. */
   QN__PCT_FORBIDDEN_HOST = 1u << 15,
-  QN__PCT_FORBIDDEN_DOMAIN = 1u << 16
+  QN__PCT_FORBIDDEN_DOMAIN = 1u << 16,
+  QN__PCT_PATH_CARE = 1u << 17 /* '.', '%', '\\': a path with them may change its shape */
 };
 
 extern const uint32_t qn__pct_sets[256]; /* of each byte: the sets it is in */
