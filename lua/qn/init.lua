@@ -41,7 +41,7 @@ local homes = {
 }
 local modules = {
   tcp = "qn.tcp", unix = "qn.unix", file = "qn.file",
-  address = "qn.address",
+  address = "qn.address", interfaces = "qn.interfaces",
 }
 
 setmetatable(M, {
