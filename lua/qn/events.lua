@@ -11,6 +11,14 @@ local M = {}
 -- object -> {handlers = {name -> list of {f, once}}, waiters = {name -> list}, queue, head, tail}
 local states = setmetatable({}, { __mode = "k" })
 
+-- object -> who makes its events, for those that C does not make: check_event, observe and is_over as in
+-- the core.
+local sources = setmetatable({}, { __mode = "k" })
+
+local function source_of(object)
+  return sources[object] or core
+end
+
 -- Which states make a wait for an event return at once: the event has happened already.
 local reached = {
   connected = { connected = true },
@@ -36,7 +44,7 @@ local function observe(object, state)
   local key = table.concat(names, " ")
   if key ~= state.observed then
     state.observed = key
-    core.observe(object, names)
+    source_of(object).observe(object, names)
   end
 end
 
@@ -72,9 +80,14 @@ local start_pump
 
 -- However a pump ends (a handler may have cancelled it), another one does what it has left.
 local pump_end = { __close = function(end_of)
-  end_of.state.pumping = false
-  if end_of.state.head <= end_of.state.tail then
-    start_pump(end_of.object, end_of.state)
+  local state = end_of.state
+  state.pumping = false
+  if state.head <= state.tail then
+    start_pump(end_of.object, state)
+  elseif state.settled then
+    local waiter = state.settled
+    state.settled = nil
+    core.unpark(waiter.task, waiter.number, 1)
   end
 end }
 
@@ -97,14 +110,15 @@ end
 -- Events that a slow handler may see as one: else a peer could make the queue as long as it likes.
 local merged = { ready_read = true, bytes_written = true }
 
-local function enqueue(state, name, value)
+local function enqueue(state, name, value, more)
   local last = state.queue[state.tail]
   if last and last.name == name and merged[name] then
     last[1] = value and last[1] + value
     return
   end
   state.tail = state.tail + 1
-  state.queue[state.tail] = { name = name, n = value ~= nil and 1 or 0, value }
+  local n = more ~= nil and 2 or value ~= nil and 1 or 0
+  state.queue[state.tail] = { name = name, n = n, value, more }
 end
 
 function M.remove(object, state, name, entry)
@@ -119,8 +133,8 @@ function M.remove(object, state, name, entry)
   observe(object, state)
 end
 
--- Called by C, on the loop, for each event.
-local function dispatch(object, name, value)
+-- Called by C, on the loop, for each event; and by Lua files whose objects have events of their own.
+local function dispatch(object, name, value, more)
   local state = states[object]
   if not state then
     return
@@ -128,7 +142,7 @@ local function dispatch(object, name, value)
   -- handlers first: whoever waits for the event finds that they have begun
   local list = state.handlers[name]
   if list and #list > 0 then
-    enqueue(state, name, value)
+    enqueue(state, name, value, more)
     if not state.pumping then
       start_pump(object, state)
     end
@@ -152,9 +166,30 @@ local function dispatch(object, name, value)
   end
 end
 core.set_dispatcher(dispatch)
+M.dispatch = dispatch
+
+---How many events of an object wait for its handlers.
+---@param object any
+---@return integer
+function M.backlog(object)
+  local state = states[object]
+  return state and state.tail - state.head + 1 or 0
+end
+
+---Waits until the handlers have seen every event of an object. Only for the one task that makes them.
+---@async
+---@param object any
+function M.settle(object)
+  local state = states[object]
+  if state and state.pumping then
+    local task, number = core.ticket "event"
+    state.settled = { task = task, number = number }
+    core.park()
+  end
+end
 
 local function check_event(object, name, method, level)
-  local message = core.check_event(object, name)
+  local message = source_of(object).check_event(object, name)
   if message then
     error(("bad argument #1 to '%s' (%s)"):format(method, message), level + 1)
   end
@@ -238,7 +273,7 @@ local function wait(self, name, timeout)
     return true
   end
   local task, number = core.ticket("event", timeout)
-  if core.is_over(self) then
+  if source_of(self).is_over(self) then
     if name == "closed" then
       return true
     end
@@ -277,9 +312,15 @@ end
 
 ---Adds the event methods to a class of the core.
 ---@param class string
-function M.extend(class)
+---@param source? table makes the events of its objects instead of C: check_event, observe, is_over
+function M.extend(class, source)
   local methods = core.methods(class)
-  methods.on, methods.once, methods.off, methods.wait = on, once, off, wait
+  for name, method in pairs { on = on, once = once, off = off, wait = wait } do
+    methods[name] = source and function(self, ...)
+      sources[self] = source
+      return method(self, ...)
+    end or method
+  end
 end
 
 return M

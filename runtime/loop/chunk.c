@@ -37,3 +37,5 @@ void qn__chunk_keep(qn_loop_t *loop, uint8_t *chunk)
   loop->chunk_lent = false;
   loop->chunk = NULL;
 }
+
+void **qn__loop_area(qn_loop_t *loop) { return &loop->area; }

@@ -62,6 +62,7 @@ qn_loop_t *qn_loop_new(struct uv_loop_s *uv)
   qn__list_init(&loop->ready);
   qn__list_init(&loop->flush);
   qn__list_init(&loop->streams);
+  qn__list_init(&loop->at_close);
   loop->attached = uv != NULL;
   loop->uv = uv != NULL ? uv : &loop->own;
   if (uv == NULL && uv_loop_init(&loop->own) < 0) {
@@ -112,6 +113,31 @@ static void drain(qn_loop_t *loop)
   }
 }
 
+void qn__loop_at_close(qn_loop_t *loop, qn__at_close_t *a)
+{
+  qn__list_append(&loop->at_close, &a->link);
+}
+
+qn__at_close_t *qn__loop_at_close_find(const qn_loop_t *loop, void (*run)(qn__at_close_t *a))
+{
+  for (const qn_list_t *l = loop->at_close.next; l != &loop->at_close; l = l->next) {
+    qn__at_close_t *a = QN__CONTAINER(l, qn__at_close_t, link);
+    if (a->run == run) {
+      return a;
+    }
+  }
+  return NULL;
+}
+
+static void close_companions(qn_loop_t *loop)
+{
+  while (!qn__list_empty(&loop->at_close)) {
+    qn__at_close_t *a = QN__CONTAINER(loop->at_close.next, qn__at_close_t, link);
+    qn__list_remove(&a->link);
+    a->run(a);
+  }
+}
+
 int qn_loop_free(qn_loop_t *loop)
 {
   if (loop == NULL) {
@@ -119,6 +145,7 @@ int qn_loop_free(qn_loop_t *loop)
   }
   QN__ASSERT(!loop->in_turn && !loop->in_phase);
   loop->in_turn = true; /* the phases are run here, not by the host's iteration */
+  close_companions(loop);
   drain(loop);
   int leaks = qn__books_leaks(loop);
   close_services(loop);
@@ -131,9 +158,14 @@ int qn_loop_free(qn_loop_t *loop)
   }
   qn__timers_free(loop);
   qn_free(loop->chunk);
+  qn_free(loop->area);
   qn_free(loop);
   return leaks;
 }
+
+/* A long ready phase sends now and then, while what was written is still in the processor's cache:
+ * a tenth of an echo at 1,000 connections. */
+#define FLUSH_EVERY 64
 
 /* --- the turn -------------------------------------------------------------------------------- */
 
@@ -148,13 +180,25 @@ static void take_all(qn_list_t *from, qn_list_t *to)
   }
 }
 
+static void run_first(qn_list_t *list)
+{
+  qn_ready_t *r = QN__CONTAINER(list->next, qn_ready_t, link);
+  qn__list_remove(&r->link);
+  r->run(r);
+}
+
 static void run_all(qn_list_t *list)
 {
   while (!qn__list_empty(list)) {
-    qn_ready_t *r = QN__CONTAINER(list->next, qn_ready_t, link);
-    qn__list_remove(&r->link);
-    r->run(r);
+    run_first(list);
   }
+}
+
+static void flush(qn_loop_t *loop)
+{
+  qn_list_t dirty;
+  take_all(&loop->flush, &dirty);
+  run_all(&dirty);
 }
 
 void qn__loop_phase(qn_loop_t *loop)
@@ -168,9 +212,13 @@ void qn__loop_phase(qn_loop_t *loop)
   if (loop->heap.n != 0) {
     qn__timers_run(loop);
   }
-  run_all(&batch);
-  take_all(&loop->flush, &batch);
-  run_all(&batch);
+  for (int n = 1; !qn__list_empty(&batch); n++) {
+    run_first(&batch);
+    if (n % FLUSH_EVERY == 0) {
+      flush(loop);
+    }
+  }
+  flush(loop);
   loop->in_phase = false;
 }
 

@@ -35,7 +35,8 @@ typedef struct qn__type_count {
 
 struct qn_loop {
   qn_list_t ready, flush;
-  qn_list_t streams; /* of the stream floor; its nodes mean nothing here */
+  qn_list_t streams;  /* of the stream floor; its nodes mean nothing here */
+  qn_list_t at_close; /* what lives as long as the loop */
   uv_loop_t *uv;
   bool attached; /* the host runs the uv loop */
   bool in_turn;  /* qn_loop_turn is running: it runs the phases, not prepare and check */
@@ -50,6 +51,8 @@ struct qn_loop {
   uint64_t alarm_at;
   qn__heap_t heap;
   uint8_t *chunk;
+  void *area; /* of the net floor: freed with the loop (qn__loop_area) */
+  void *notifiers; /* of net/notifier.c, which keeps and frees it */
   void *data;
   qn_ready_t *on_wakeup; /* of the embedder: queued when the wake handle fires */
   unsigned holds;

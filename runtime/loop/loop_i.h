@@ -13,8 +13,25 @@ void qn__object_gone(qn_loop_t *loop, const char *type);
 void qn__handle_opened(qn_loop_t *loop);
 void qn__handle_closed(qn_loop_t *loop);
 
+/* What lives as long as the loop: `run` is called once, when qn_loop_free begins and the loop still
+ * turns, and may free the node. Found again by its function. */
+typedef struct qn__at_close qn__at_close_t;
+struct qn__at_close {
+  qn_list_t link;
+  void (*run)(qn__at_close_t *a);
+};
+void qn__loop_at_close(qn_loop_t *loop, qn__at_close_t *a);
+/* The first one with this function, or NULL. */
+qn__at_close_t *qn__loop_at_close_find(const qn_loop_t *loop, void (*run)(qn__at_close_t *a));
+
 /* The head of the list of live streams, which the stream floor keeps. */
 qn_list_t *qn__loop_streams(qn_loop_t *loop);
+
+/* A block of qn_malloc that the loop keeps for the net floor and frees at its end; NULL at first. */
+void **qn__loop_area(qn_loop_t *loop);
+
+/* Where net/notifier.c keeps what it watches; NULL while there is nothing. */
+void **qn__loop_notifiers(qn_loop_t *loop);
 
 /* Intrusive lists. */
 static inline void qn__list_init(qn_list_t *l) { l->next = l->prev = l; }

@@ -16,7 +16,8 @@
 enum {
   READ_ONLY = 1,
   SWITCH = 2, /* 0 or 1 */
-  LINGER = 4  /* struct linger instead of an int */
+  LINGER = 4, /* struct linger instead of an int */
+  BOTH = 8    /* an IPv6 socket that takes IPv4, too, has it once more for that */
 };
 
 #define NONE (-1)
@@ -37,6 +38,11 @@ static const struct option {
     {"keepalive_idle", IPPROTO_TCP, TCP_KEEPIDLE, NONE, NONE, 1, 32767, 0},
     {"keepalive_interval", IPPROTO_TCP, TCP_KEEPINTVL, NONE, NONE, 1, 32767, 0},
     {"linger", SOL_SOCKET, SO_LINGER, NONE, NONE, -1, 65535, LINGER},
+    {"mtu_discover", IPPROTO_IP, IP_MTU_DISCOVER, IPPROTO_IPV6, IPV6_MTU_DISCOVER, 0, 3, BOTH},
+    {"multicast_loopback", IPPROTO_IP, IP_MULTICAST_LOOP, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, 1,
+     SWITCH | BOTH},
+    {"multicast_ttl", IPPROTO_IP, IP_MULTICAST_TTL, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 0, 255,
+     BOTH},
     {"nodelay", IPPROTO_TCP, TCP_NODELAY, NONE, NONE, 0, 1, SWITCH},
     {"only_v6", IPPROTO_IPV6, IPV6_V6ONLY, IPPROTO_IPV6, IPV6_V6ONLY, 0, 1, SWITCH | READ_ONLY},
     {"oob_inline", SOL_SOCKET, SO_OOBINLINE, NONE, NONE, 0, 1, SWITCH},
@@ -45,8 +51,8 @@ static const struct option {
     {"reuse_address", SOL_SOCKET, SO_REUSEADDR, NONE, NONE, 0, 1, SWITCH},
     {"reuse_port", SOL_SOCKET, SO_REUSEPORT, NONE, NONE, 0, 1, SWITCH},
     {"send_buffer", SOL_SOCKET, SO_SNDBUF, NONE, NONE, 0, INT_MAX / 2, 0},
-    {"tos", IPPROTO_IP, IP_TOS, IPPROTO_IPV6, IPV6_TCLASS, 0, 255, 0},
-    {"ttl", IPPROTO_IP, IP_TTL, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 1, 255, 0},
+    {"tos", IPPROTO_IP, IP_TOS, IPPROTO_IPV6, IPV6_TCLASS, 0, 255, BOTH},
+    {"ttl", IPPROTO_IP, IP_TTL, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 1, 255, BOTH},
 };
 
 #define N_OPTIONS (sizeof table / sizeof table[0])
@@ -78,6 +84,9 @@ const char *const *qn_sockopt_names(void)
                                       "keepalive_idle",
                                       "keepalive_interval",
                                       "linger",
+                                      "mtu_discover",
+                                      "multicast_loopback",
+                                      "multicast_ttl",
                                       "nodelay",
                                       "only_v6",
                                       "oob_inline",
@@ -157,6 +166,10 @@ static int set(int fd, const struct option *o, int64_t value)
   } else {
     int n = (int)value;
     rc = setsockopt(fd, level, number, &n, sizeof n);
+    if (rc == 0 && (o->flags & BOTH) && level == IPPROTO_IPV6) {
+      (void)setsockopt(fd, o->level, o->number, &n,
+                       sizeof n); /* one that takes IPv6 only refuses */
+    }
   }
   return rc < 0 ? -errno : 0;
 }

@@ -1,6 +1,6 @@
 /* sockopt.h: socket options by name on a descriptor, and a list of options to be applied later.
  *
- * Not public. Used by f_socket.c, listen.c and sock_options.c; later by UDP sockets.
+ * Not public. Used by f_socket.c, listen.c, sock_options.c and udp.c.
  */
 #ifndef QN_NET_SOCKOPT_H
 #define QN_NET_SOCKOPT_H
