@@ -40,7 +40,7 @@ local homes = {
   install = "qn.install", uninstall = "qn.install",
 }
 local modules = {
-  tcp = "qn.tcp", unix = "qn.unix", file = "qn.file",
+  tcp = "qn.tcp", udp = "qn.udp", unix = "qn.unix", file = "qn.file",
   address = "qn.address", interfaces = "qn.interfaces",
 }
 
