@@ -146,6 +146,9 @@ static int with_scope(lua_State *L)
   const char *zone = NULL;
   bool none = lua_isnoneornil(L, 2) || (lua_isinteger(L, 2) && lua_tointeger(L, 2) == 0);
   if (!none) {
+    luaL_argcheck(L,
+                  lua_type(L, 2) != LUA_TNUMBER || (lua_isinteger(L, 2) && lua_tointeger(L, 2) > 0),
+                  2, "the name or the index of an interface is expected");
     zone = luaL_checklstring(L, 2, &size);
   }
   luaL_argcheck(L, size == 0 || v.family == QNL_ADDRESS_IPV6, 2,
