@@ -13,7 +13,7 @@ local PUBLIC <const> = {
   base = 0, buf = 0, error = 0,
   url = 1, ip = 1, dns_record = 1, headers = 1, multipart = 1,
   op = 2, loop = 2, work = 2, file = 2, signal = 2, process = 2,
-  addr = 3, sockopt = 3, netif = 3, dns = 3, udp = 3, psl = 3, notifier = 3,
+  addr = 3, sockopt = 3, netif = 3, dns = 3, dns_system = 3, udp = 3, psl = 3, notifier = 3,
   stream = 4, filter = 4, dial = 4, listen = 4, trace = 4,
   tls = 5, cert = 5, crypto = 5,
   http1 = 6, http2 = 6, manager = 6, ws = 6,

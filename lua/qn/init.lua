@@ -38,8 +38,10 @@ local homes = {
   join = "qn.stream",
   text_stream = "qn.stream", data_stream = "qn.stream",
   install = "qn.install", uninstall = "qn.install",
+  host_name = "qn.dns", domain_name = "qn.dns",
 }
 local modules = {
+  dns = "qn.dns",
   tcp = "qn.tcp", udp = "qn.udp", unix = "qn.unix", file = "qn.file",
   address = "qn.address", interfaces = "qn.interfaces",
 }

@@ -118,6 +118,9 @@ QN_API const char *qn_dns_type_at(size_t i);
 /* A name as text to the wire (labels, escapes understood, with or without a final dot). Returns the
  * size written, or QN_E_BAD_HOST (empty or long label, over 255 bytes, bad escape). */
 QN_API int qn_dns_name_encode(const char *text, uint8_t out[255]);
+/* A name as a user has written it, in ASCII: others are UTF-8 and go through IDNA (UTS 46). 0 or
+ * QN_E_BAD_HOST, also where qn_dns_name_encode would refuse it. */
+QN_API int qn_dns_name_ascii(const char *text, char out[QN_DNS_NAME_TEXT]);
 /* Reads a name at `*at`, following pointers; moves `*at` behind it. 0 or QN_E_DNS_REPLY. */
 QN_API int qn_dns_name_decode(const uint8_t *data, size_t size, size_t *at,
                               char out[QN_DNS_NAME_TEXT]);
