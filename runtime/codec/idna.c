@@ -66,18 +66,25 @@ static bool append_ace(points_t *to, const char *text)
   }
 }
 
+/* Maps and normalizes one character with its marks. Between digits, which compose with nothing:
+ * libidn2 refuses marks and hyphens at the ends of a label, which is not its business here. */
 static bool map_run(points_t *to, const uint8_t *from, const uint8_t *end)
 {
-  uint8_t run[RUN_MAX + 1], *ace = NULL;
-  size_t size = (size_t)(end - from);
+  uint8_t run[RUN_MAX + 3], *ace = NULL;
+  size_t size = (size_t)(end - from), start = to->size;
   if (size == 0 || size > RUN_MAX) {
     return size == 0;
   }
-  memcpy(run, from, size);
-  run[size] = 0;
+  run[0] = '1';
+  memcpy(run + 1, from, size);
+  memcpy(run + 1 + size, "1", 2);
   int rc = idn2_lookup_u8(run, &ace, IDN2_TRANSITIONAL | IDN2_NO_ALABEL_ROUNDTRIP);
   bool ok = rc == IDN2_OK && append_ace(to, (const char *)ace);
   idn2_free(ace);
+  if (ok) {
+    to->size -= 2;
+    memmove(to->at + start, to->at + start + 1, (to->size - start) * sizeof *to->at);
+  }
   return ok;
 }
 
@@ -97,8 +104,11 @@ static uint32_t deviation(uint32_t c)
 static bool joins(const uint8_t *at, const uint8_t *end, bool transitional)
 {
   int32_t c = qn__utf8_next(&at, end);
-  return c >= 0x80 && qn__idna_props((uint32_t)c).joins &&
-         (transitional || deviation((uint32_t)c) == 0);
+  if (c < 0x80 || (!transitional && deviation((uint32_t)c) != 0)) {
+    return false;
+  }
+  qn__idna_props_t props = qn__idna_props((uint32_t)c);
+  return props.joins || props.mark;
 }
 
 /* Steps 1 and 2 of UTS 46 section 4: map and normalize. */

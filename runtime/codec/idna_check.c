@@ -77,7 +77,8 @@ bool qn__idna_bidi_ok(const uint32_t *label, size_t size)
   }
   for (size_t i = 0; i < size; i++) {
     qn__bidi_t bidi = qn__idna_props(label[i]).bidi;
-    if (rtl ? bidi == QN__BIDI_L : bidi == QN__BIDI_R || bidi == QN__BIDI_AN) {
+    if (bidi == QN__BIDI_OTHER ||
+        (rtl ? bidi == QN__BIDI_L : bidi == QN__BIDI_R || bidi == QN__BIDI_AN)) {
       return false;
     }
     en = en || bidi == QN__BIDI_EN;

@@ -14,7 +14,8 @@ typedef enum qn__bidi { /* Bidi_Class, as far as RFC 5893 tells classes apart */
                         QN__BIDI_AN,
                         QN__BIDI_EN,
                         QN__BIDI_NEUTRAL, /* ES, CS, ET, ON, BN */
-                        QN__BIDI_NSM
+                        QN__BIDI_NSM,
+                        QN__BIDI_OTHER /* WS, S, B and controls: in no label of a Bidi domain */
 } qn__bidi_t;
 
 typedef enum qn__joining { /* Joining_Type; U and C are NONE */

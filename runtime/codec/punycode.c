@@ -131,11 +131,9 @@ int qn__punycode_decode(const char *text, size_t size, uint32_t *out, size_t roo
   while (basic > 0 && text[basic - 1] != '-') {
     basic--;
   }
+  basic -= basic > 0; /* a delimiter in front is no delimiter, and no digit either */
+  at += basic > 0 ? basic + 1 : 0;
   room = room < QN__PUNYCODE_MAX ? room : QN__PUNYCODE_MAX;
-  if (basic > 0) {
-    at = text + basic;
-    basic--;
-  }
   if (basic > room) {
     return -1;
   }
