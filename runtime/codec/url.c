@@ -186,7 +186,7 @@ int qn_url_effective_port(const qn_url_t *u)
 {
   return u->port >= 0 || !qn__url_has(u, QN_URL_SCHEME)
              ? u->port
-             : qn__url_default_port(qn__url_part(u, QN_URL_SCHEME));
+             : qn_url_default_port(qn__url_part(u, QN_URL_SCHEME));
 }
 
 int qn_url_set(const qn_url_t *u, qn_url_setter_t setter, const char *text, size_t size,

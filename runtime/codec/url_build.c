@@ -87,6 +87,26 @@ static int build(build_t *b, qn_url_error_t *err)
   return qn__url_guard_path(&b->parts, &b->scratch);
 }
 
+/* Parts of a URL of whatwg mode, as they are. */
+static void take_raw(build_t *b)
+{
+  const qn_url_parts_t *from = b->from;
+  qn__url_parts_t *to = &b->parts;
+  for (int i = 0; i < QN_URL_PARTS; i++) {
+    to->part[i] = from->part[i];
+    to->has[i] = from->has[i] || i == QN_URL_PATH;
+  }
+  qn_slice_t *host = &to->part[QN_URL_HOST];
+  to->ip_literal = to->has[QN_URL_HOST] && host->size >= 2 && host->data[0] == '[';
+  if (to->ip_literal) {
+    host->data++;
+    host->size -= 2;
+  }
+  to->port = from->port;
+  to->opaque = from->opaque;
+  to->mode = QN_URL_WHATWG;
+}
+
 int qn_url_build(const qn_url_parts_t *parts, qn_url_place_t *place, qn_url_error_t *err)
 {
   qn__url_out_t out = {place->mem, place->room, NULL};
@@ -94,7 +114,12 @@ int qn_url_build(const qn_url_parts_t *parts, qn_url_place_t *place, qn_url_erro
   build_t b = {.from = parts, .strict = parts->mode == QN_URL_STRICT};
   b.parts = (qn__url_parts_t){.port = -1, .mode = b.strict ? QN_URL_STRICT : QN_URL_TOLERANT};
   qn__url_scratch_begin(&b.scratch);
-  int rc = build(&b, &mine);
+  int rc = 0;
+  if (parts->mode == QN_URL_WHATWG) {
+    take_raw(&b);
+  } else {
+    rc = build(&b, &mine);
+  }
   if (rc == 0) {
     rc = qn__url_assemble(&b.parts, &out);
   }
@@ -121,5 +146,6 @@ void qn_url_split(const qn_url_t *u, qn_url_parts_t *parts)
     parts->part[QN_URL_HOST].size += 2;
   }
   parts->port = u->port;
+  parts->opaque = u->opaque;
   parts->mode = (qn_url_mode_t)u->mode;
 }

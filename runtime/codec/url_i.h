@@ -91,8 +91,5 @@ int qn__url_parse_input(const char *text, size_t size, qn__url_out_t *out, qn_ur
  * and, counted in `text`, `at`. */
 int qn__url_host_rfc(const char *text, size_t size, bool strict, char *out, bool *ip_literal,
                      const char **why, size_t *at);
-/* The port that a scheme has by default; -1 when it has none that we know. `scheme` in lower case.
- */
-int qn__url_default_port(qn_slice_t scheme);
 
 #endif

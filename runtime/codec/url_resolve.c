@@ -16,7 +16,7 @@ typedef struct known_port {
   int port;
 } known_port_t;
 
-int qn__url_default_port(qn_slice_t scheme)
+int qn_url_default_port(qn_slice_t scheme)
 {
   static const known_port_t known[] = {
       {"http", 80},   {"https", 443}, {"ws", 80},     {"wss", 443},   {"ftp", 21},
@@ -343,7 +343,7 @@ static int normalize(qn__url_parts_t *p, qn__url_scratch_t *scratch)
     }
   }
   int rc = p->has[QN_URL_HOST] ? normal_host(p, scratch) : 0;
-  if (p->has[QN_URL_SCHEME] && p->port == qn__url_default_port(p->part[QN_URL_SCHEME])) {
+  if (p->has[QN_URL_SCHEME] && p->port == qn_url_default_port(p->part[QN_URL_SCHEME])) {
     p->port = -1;
   }
   return rc != 0 ? rc : normal_path(p, scratch);

@@ -67,6 +67,8 @@ QN_API qn_slice_t qn_url_get(const qn_url_t *u, qn_url_part_t part);
 QN_API int qn_url_port(const qn_url_t *u); /* -1: none */
 /* The port, or the one that the scheme has by default; -1 when neither is known. */
 QN_API int qn_url_effective_port(const qn_url_t *u);
+/* `scheme` in lower case; -1 when it has no default that we know. */
+QN_API int qn_url_default_port(qn_slice_t scheme);
 QN_API qn_url_mode_t qn_url_mode(const qn_url_t *u);
 QN_API bool qn_url_is_ip_literal(const qn_url_t *u); /* the host stands in brackets */
 QN_API bool qn_url_is_opaque(const qn_url_t *u);     /* whatwg: an opaque path ("mailto:x") */
@@ -91,6 +93,7 @@ typedef struct qn_url_parts {
   bool has[QN_URL_PARTS];
   bool decoded[QN_URL_PARTS]; /* plain text, which is encoded; else as on the wire */
   int port;                   /* -1: none */
+  bool opaque;                /* as qn_url_is_opaque */
   qn_url_mode_t mode;
 } qn_url_parts_t;
 
@@ -98,7 +101,8 @@ typedef struct qn_url_parts {
 QN_API void qn_url_split(const qn_url_t *u, qn_url_parts_t *parts);
 /* Makes a URL of components, each checked by the rules of the mode (strict, else tolerant). A
  * decoded host is a name, or an address with or without brackets. `err->at` counts within the
- * component. */
+ * component. whatwg mode takes what a URL of that mode was split into, and parts of it; it checks
+ * nothing (qn_url_set changes such URLs). */
 QN_API int qn_url_build(const qn_url_parts_t *parts, qn_url_place_t *place, qn_url_error_t *err);
 
 /* The URL of a file name: "/a b", "C:/x", "C:\\x", "//host/share" (whole, not relative to
