@@ -9,6 +9,7 @@
 ---@field version string "0.1.0"
 ---@field tcp qn.tcp
 ---@field unix qn.unix
+---@field dns qn.dns
 ---@field file qn.file
 local qn = {}
 
