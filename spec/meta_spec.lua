@@ -130,6 +130,7 @@ local live = {
   ["qn.Condition"] = function() return qn.condition() end,
   ["qn.Group"] = function() return (qn.group(function(g) return g end)) end,
   ["qn.TextStream"] = function() return qn.text_stream("") end,
+  ["qn.Address"] = function() return qn.address("::1") end,
   ["qn.DataStream"] = function() return qn.data_stream("") end,
   ["qn.Resolver"] = function() return assert(qn.dns.resolver()) end,
   ["qn.DnsRecord"] = function() return require "qn.dns.record".record {} end,
@@ -153,7 +154,7 @@ describe("annotations", function()
   end
 
   it("of the modules name their functions, all and no other", function()
-    local modules = { qn = qn, ["qn.tcp"] = qn.tcp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file,
+    local modules = { ["qn.address"] = qn.address, ["qn.interfaces"] = qn.interfaces, qn = qn, ["qn.tcp"] = qn.tcp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file,
       ["qn.dns"] = qn.dns }
     for name, module in pairs(modules) do
       for function_name in pairs(documented[name].functions) do
@@ -229,6 +230,7 @@ describe("documented options", function()
     { "qn.ConnectOptions", function(opts) socket:connect("127.0.0.1", 1, opts) end },
     { "qn.SocketOptions", function(opts) qn.tcp.socket(opts) end },
     { "qn.ListenOptions", function(opts) qn.tcp.listen("127.0.0.1", 0, opts) end },
+    { "qn.AddressOptions", function(opts) qn.address("1.2.3.4", opts) end },
     { "qn.StatOptions", function(opts) qn.file.stat("/", opts) end },
     { "qn.LookupOptions", function(opts) qn.dns.lookup("x.test", opts) end },
     { "qn.ReverseOptions", function(opts) qn.dns.reverse("127.0.0.1", opts) end },
