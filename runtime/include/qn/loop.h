@@ -65,7 +65,7 @@ QN_API void qn_ready_init(qn_ready_t *r, void (*run)(qn_ready_t *r));
 QN_API void qn_ready_queue(qn_loop_t *loop, qn_ready_t *r);
 QN_API bool qn_ready_queued(const qn_ready_t *r);
 QN_API void qn_ready_drop(qn_ready_t *r);
-/* The flush list: runs once at the end of the ready phase. */
+/* The flush list: runs at the end of the ready phase, and after every 64 items of a long one. */
 QN_API void qn_flush_queue(qn_loop_t *loop, qn_ready_t *r);
 /* How many turns have begun: lets callers bound what they do in one. */
 QN_API uint64_t qn_loop_turns(const qn_loop_t *loop);

@@ -137,6 +137,25 @@ TEST(flush_runs_at_the_end_of_the_same_phase)
   rig_close(&rig);
 }
 
+TEST(a_long_phase_flushes_in_between)
+{
+  enum { N = 100 };
+  static step_t items[N];
+  rig_t rig;
+  rig_open(&rig);
+  step_t f = step(&rig, run_count);
+  for (int i = 0; i < N; i++) {
+    items[i] = step(&rig, i == 0 ? run_flush_other : run_count);
+    items[i].other = &f;
+    qn_ready_queue(rig.loop, &items[i].ready);
+  }
+  qn_loop_turn(rig.loop, QN_TURN_NOWAIT);
+  CHECK_INT(f.runs, 1);
+  CHECK_UINT(f.turn, items[N - 1].turn);
+  CHECK(f.place > items[0].place && f.place < items[N - 1].place);
+  rig_close(&rig);
+}
+
 TEST(a_flush_queued_while_flushing_runs_next_turn_without_waiting)
 {
   rig_t rig;
