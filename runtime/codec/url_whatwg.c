@@ -128,7 +128,8 @@ static void credentials(qn__whatwg_t *w, const char *p, const char *end)
 /* The authority state, the host state and the port state. */
 static int authority(qn__whatwg_t *w, const char *p)
 {
-  const char *at = NULL, *stop = p;
+  const char *at = NULL, *colon = NULL, *stop = p;
+  bool brackets = false;
   for (; stop < w->end; stop++) {
     if (QN_LIKELY(!qn__pct_in((uint8_t)*stop, QN__PCT_FORBIDDEN_HOST))) {
       continue;
@@ -136,13 +137,18 @@ static int authority(qn__whatwg_t *w, const char *p)
     if (is_slash(w, *stop) || *stop == '?' || *stop == '#') {
       break;
     }
-    at = *stop == '@' ? stop : at;
+    if (*stop == '@') {
+      at = stop;
+      colon = NULL;
+    }
+    colon = *stop == ':' && colon == NULL ? stop : colon;
+    brackets = brackets || *stop == '[';
   }
   if (at != NULL) {
     credentials(w, p, at);
     p = at + 1;
   }
-  const char *end = qn__whatwg_host_end(p, stop);
+  const char *end = brackets ? qn__whatwg_host_end(p, stop) : colon != NULL ? colon : stop;
   if (p == end && (at != NULL || end < stop || w->special != QN__SPECIAL_NOT)) {
     return qn__whatwg_fail(w, p, "the host is missing");
   }

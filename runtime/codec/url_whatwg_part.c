@@ -39,16 +39,43 @@ int qn__special_port(qn__special_t special)
   return -1;
 }
 
+/* In each byte of the word: the high bit if the byte is zero (or, harmlessly, follows one). */
+static uint64_t zeros(uint64_t word)
+{
+  const uint64_t ones = UINT64_C(0x0101010101010101);
+  return (word - ones) & ~word;
+}
+
+/* The high bits are set if a byte may be tab, LF, CR or beyond ASCII. */
+static uint64_t odd(uint64_t word)
+{
+  const uint64_t ones = UINT64_C(0x0101010101010101);
+  return (word | zeros(word ^ '\t' * ones) | zeros(word ^ '\n' * ones) |
+          zeros(word ^ '\r' * ones)) &
+         UINT64_C(0x8080808080808080);
+}
+
+static bool is_plain_bytes(const char *text, size_t size)
+{
+  for (size_t i = 0; i < size; i++) {
+    if (text[i] == '\t' || text[i] == '\n' || text[i] == '\r') {
+      return false;
+    }
+  }
+  return qn__utf8_valid(text, size);
+}
+
 bool qn__whatwg_is_plain(const char *text, size_t size)
 {
-  uint8_t high = 0;
-  bool dropped = false;
-  for (size_t i = 0; i < size; i++) {
-    uint8_t c = (uint8_t)text[i];
-    high |= c;
-    dropped |= (uint8_t)(c - '\t') <= '\r' - '\t' && c != '\v' && c != '\f';
+  uint64_t word;
+  size_t i = 0;
+  for (; size - i >= sizeof word; i += sizeof word) {
+    memcpy(&word, text + i, sizeof word);
+    if (odd(word) != 0) {
+      return is_plain_bytes(text + i, size - i);
+    }
   }
-  return !dropped && (high < 0x80 || qn__utf8_valid(text, size));
+  return is_plain_bytes(text + i, size - i);
 }
 
 size_t qn__whatwg_plain(const char *text, size_t size, char *out)
