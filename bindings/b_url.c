@@ -61,9 +61,30 @@ int qnl_url_fail(lua_State *L, int rc, const qn_url_error_t *err, const char *wh
 
 static const char *const mode_names[] = {"tolerant", "strict", "user_input", "whatwg", NULL};
 
-qn_url_mode_t qnl_url_mode_arg(lua_State *L, int idx, qn_url_mode_t def)
+static int misuse(lua_State *L, const char *message)
 {
-  return lua_isnoneornil(L, idx) ? def : (qn_url_mode_t)luaL_checkoption(L, idx, NULL, mode_names);
+  luaL_where(L, 1);
+  lua_pushfstring(L, "qn.url: %s", message);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
+static qn_url_mode_t mode_arg(lua_State *L, int idx)
+{
+  if (QN_LIKELY(lua_isnoneornil(L, idx))) {
+    return QN_URL_TOLERANT;
+  }
+  const char *name = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : luaL_typename(L, idx);
+  int n = sizeof mode_names / sizeof *mode_names - 1;
+  for (int i = 0; i < n; i++) {
+    if (strcmp(mode_names[i], name) == 0) {
+      return (qn_url_mode_t)i;
+    }
+  }
+  const char *near = qnl_nearest(name, mode_names, n);
+  misuse(L, near != NULL ? lua_pushfstring(L, "unknown mode '%s' (did you mean '%s'?)", name, near)
+                         : lua_pushfstring(L, "unknown mode '%s'", name));
+  return QN_URL_TOLERANT;
 }
 
 /* core.url_parse(text [, mode [, base]]) */
@@ -76,11 +97,16 @@ static int parse(lua_State *L, int idx)
     return 1;
   }
   const qn_url_t *base = NULL;
-  luaL_checktype(L, idx, LUA_TSTRING);
+  if (QN_UNLIKELY(lua_type(L, idx) != LUA_TSTRING)) {
+    return misuse(L, lua_pushfstring(L, "a string expected, got %s", luaL_typename(L, idx)));
+  }
   const char *text = lua_tolstring(L, idx, &size);
-  qn_url_mode_t mode = qnl_url_mode_arg(L, idx + 1, QN_URL_TOLERANT);
+  qn_url_mode_t mode = mode_arg(L, idx + 1);
   if (!lua_isnoneornil(L, idx + 2)) {
-    base = qnl_url_check(L, idx + 2);
+    base = qnl_test(L, idx + 2, &qnl_class_url);
+    if (base == NULL) {
+      return misuse(L, "option 'base': a URL expected");
+    }
   }
   qn_url_error_t err;
   QNL_URL_PLACE(place);

@@ -25,8 +25,6 @@ static inline const qn_url_t *qnl_url_check(lua_State *L, int idx)
 {
   return qnl_check(L, idx, &qnl_class_url);
 }
-/* "tolerant" and so on; a mode of its own for nil. */
-qn_url_mode_t qnl_url_mode_arg(lua_State *L, int idx, qn_url_mode_t def);
 
 /* b_url_field.c: the fields by number, see `names`. */
 typedef struct qnl_url_field {

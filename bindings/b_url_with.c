@@ -7,6 +7,7 @@
  */
 #include "b_url.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 /* What a key says: text for people, text as on the wire, a name of the URL Standard's class. */
@@ -57,6 +58,19 @@ static int index_of(const char *name)
   return -1;
 }
 
+/* Blames the caller of the Lua function around this one. */
+static int misuse(lua_State *L, const char *fmt, ...)
+{
+  va_list args;
+  luaL_where(L, 2);
+  lua_pushliteral(L, "url:with: ");
+  va_start(args, fmt);
+  lua_pushvfstring(L, fmt, args);
+  va_end(args);
+  lua_concat(L, 3);
+  return lua_error(L);
+}
+
 static int unknown(lua_State *L, const char *name)
 {
   const char *names[N_KEYS];
@@ -64,9 +78,8 @@ static int unknown(lua_State *L, const char *name)
     names[i] = keys[i].name;
   }
   const char *near = qnl_nearest(name, names, N_KEYS);
-  return near != NULL
-             ? luaL_error(L, "url:with: unknown option '%s' (did you mean '%s'?)", name, near)
-             : luaL_error(L, "url:with: unknown option '%s'", name);
+  return near != NULL ? misuse(L, "unknown option '%s' (did you mean '%s'?)", name, near)
+                      : misuse(L, "unknown option '%s'", name);
 }
 
 static void check_value(lua_State *L, int i)
@@ -76,11 +89,11 @@ static void check_value(lua_State *L, int i)
   bool fine = (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) ||
               (port ? lua_isinteger(L, -1) : type == LUA_TSTRING);
   if (!fine) {
-    luaL_error(L, "url:with: option '%s': %s or false expected, got %s", keys[i].name,
-               port ? "an integer" : "a string", luaL_typename(L, -1));
+    misuse(L, "option '%s': %s or false expected, got %s", keys[i].name,
+           port ? "an integer" : "a string", luaL_typename(L, -1));
   }
   if (port && type == LUA_TNUMBER && (lua_tointeger(L, -1) < 0 || lua_tointeger(L, -1) > 65535)) {
-    luaL_error(L, "url:with: option 'port': a number from 0 to 65535 expected");
+    misuse(L, "option 'port': a number from 0 to 65535 expected");
   }
 }
 
@@ -93,7 +106,7 @@ static void check_keys(lua_State *L, bool given[N_KEYS])
   lua_pushnil(L);
   while (lua_next(L, 2) != 0) {
     if (lua_type(L, -2) != LUA_TSTRING) {
-      luaL_error(L, "url:with: names of components expected as keys");
+      misuse(L, "names of components expected as keys");
     }
     int i = index_of(lua_tostring(L, -2));
     if (i < 0) {
@@ -101,8 +114,7 @@ static void check_keys(lua_State *L, bool given[N_KEYS])
     }
     check_value(L, i);
     if (by[keys[i].component] != NULL) {
-      luaL_error(L, "url:with: '%s' and '%s' are the same component", by[keys[i].component],
-                 keys[i].name);
+      misuse(L, "'%s' and '%s' are the same component", by[keys[i].component], keys[i].name);
     }
     by[keys[i].component] = keys[i].name;
     given[i] = true;
@@ -258,7 +270,7 @@ static int with_setters(lua_State *L, const qn_url_t *u, const bool given[N_KEYS
       continue;
     }
     if (keys[i].component == C_AUTHORITY || keys[i].component == C_USER_INFO) {
-      return luaL_error(L, "url:with: '%s' cannot be set in whatwg mode", keys[i].name);
+      return misuse(L, "'%s' cannot be set in whatwg mode", keys[i].name);
     }
     size_t size;
     qn_url_error_t err;

@@ -36,13 +36,14 @@ local homes = {
   channel = "qn.channel",
   mutex = "qn.sync", semaphore = "qn.sync", event = "qn.sync", condition = "qn.sync",
   join = "qn.stream",
+  notifier = "qn.notifier",
   text_stream = "qn.stream", data_stream = "qn.stream",
   install = "qn.install", uninstall = "qn.install",
   host_name = "qn.dns", domain_name = "qn.dns",
 }
 local modules = {
   dns = "qn.dns",
-  tcp = "qn.tcp", udp = "qn.udp", unix = "qn.unix", file = "qn.file",
+  url = "qn.url", tcp = "qn.tcp", udp = "qn.udp", unix = "qn.unix", file = "qn.file",
   address = "qn.address", interfaces = "qn.interfaces",
 }
 
