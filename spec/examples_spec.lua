@@ -174,6 +174,11 @@ describe("examples", function()
     assert.equal(expected, (forwarder:output()))
   end)
 
+  it("interfaces.lua: loopback", function()
+    assert.equal(quoted("interfaces.lua"), run("interfaces.lua", "lo"))
+    assert.truthy(run("interfaces.lua"):find(quoted("interfaces.lua"), 1, true))
+  end)
+
   it("length_prefixed.lua", function()
     assert.equal(quoted("length_prefixed.lua"), run("length_prefixed.lua"))
   end)

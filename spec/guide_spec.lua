@@ -2,7 +2,7 @@
 
 local snippets = require "spec.support.snippets"
 
-local pages <const> = { "tasks-and-failure", "streams", "servers", "embedding", "program" }
+local pages <const> = { "tasks-and-failure", "streams", "servers", "embedding", "program", "addresses" }
 
 describe("docs/guide", function()
   for _, page in ipairs(pages) do
