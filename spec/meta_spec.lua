@@ -121,6 +121,7 @@ local live = {
   ["qn.Task"] = function() return qn.current() end,
   ["qn.Signal"] = function() return assert(qn.signal("usr2")) end,
   ["qn.File"] = function() return assert(qn.file.open("/dev/null")) end,
+  ["qn.Notifier"] = function() return assert(qn.notifier(2, "exception")) end,
   ["qn.Error"] = function() return qn.error("io", "x") end,
   ["qn.Deadline"] = function() return qn.deadline(60) end,
   ["qn.Channel"] = function() return qn.channel() end,
@@ -137,7 +138,7 @@ local live = {
 }
 
 local CLOSED_HERE <const> = { ["qn.Stream"] = true, ["qn.Socket"] = true, ["qn.Server"] = true,
-  ["qn.File"] = true, ["qn.Signal"] = true, ["qn.Deadline"] = true,
+  ["qn.File"] = true, ["qn.Notifier"] = true, ["qn.Signal"] = true, ["qn.Deadline"] = true,
   ["qn.Resolver"] = true }
 
 describe("annotations", function()

@@ -108,4 +108,6 @@ qn__trace_fn qn__loop_trace_get(const qn_loop_t *loop, void **data)
 
 qn_list_t *qn__loop_streams(qn_loop_t *loop) { return &loop->streams; }
 
+void **qn__loop_notifiers(qn_loop_t *loop) { return &loop->notifiers; }
+
 uint64_t qn__loop_next_id(qn_loop_t *loop) { return ++loop->last_id; }

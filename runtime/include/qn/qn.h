@@ -9,6 +9,7 @@
 #include "qn/filter.h"
 #include "qn/listen.h"
 #include "qn/loop.h"
+#include "qn/notifier.h"
 #include "qn/op.h"
 #include "qn/signal.h"
 #include "qn/stream.h"
