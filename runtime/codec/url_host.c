@@ -13,7 +13,8 @@
 
 #include <string.h>
 
-#define HOST_INPUT_MAX (QN__HOST_MAX / 3) /* bytes: so that encoding them always has room */
+#define DOMAIN_INPUT_MAX (QN__HOST_MAX / 2) /* bytes, of a domain that is to be decoded or mapped \
+                                             */
 
 static const char forbidden[] = "the host has a character that is forbidden there";
 
@@ -131,11 +132,16 @@ static int parse_ip6(const char *text, size_t size, char *out, const char **why)
 
 static int parse_opaque(const char *text, size_t size, char *out, const char **why)
 {
-  if (size > HOST_INPUT_MAX) {
-    return fail(why, "the host is too long");
-  }
-  if (!qn__pct_clean(text, size, QN__PCT_FORBIDDEN_HOST)) {
-    return fail(why, forbidden);
+  size_t room = QN__HOST_MAX - size;
+  for (size_t i = 0; i < size; i++) {
+    if (qn__pct_in((uint8_t)text[i], QN__PCT_FORBIDDEN_HOST)) {
+      return fail(why, forbidden);
+    }
+    bool encoded = qn__pct_in((uint8_t)text[i], QN__PCT_C0);
+    if (encoded && room < 2) {
+      return fail(why, "the host is too long");
+    }
+    room -= encoded ? 2 : 0;
   }
   return (int)qn__pct_encode(text, size, QN__PCT_C0, out);
 }
@@ -164,8 +170,8 @@ static bool is_ascii(const char *text, size_t size)
 /* A domain with '%' or beyond ASCII: decoded, and mapped by UTS 46. */
 static int map_domain(const char *text, size_t size, char *out, const char **why)
 {
-  char decoded[HOST_INPUT_MAX];
-  if (size > HOST_INPUT_MAX) {
+  char decoded[DOMAIN_INPUT_MAX];
+  if (size > DOMAIN_INPUT_MAX) {
     return fail(why, "the host is too long");
   }
   size_t n = qn__pct_decode(text, size, decoded);
