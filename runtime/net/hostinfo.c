@@ -1,52 +1,92 @@
-/* hostinfo.c: host names to addresses by the system's own resolver, in a pool thread.
+/* hostinfo.c: names to addresses: what is no question, who answers, telling the asker.
  *
- * Called by dial.c and the bindings. The request owns all memory that the thread writes to, so a
- * look-up whose asker has gone harms nobody. Must not allocate with qn_malloc in the thread (blocks
- * are counted per thread). Invariant: literals never reach a thread.
+ * Called by dial.c and the bindings. Literals are answered at once; otherwise the name is made
+ * ASCII and nsswitch.conf decides whether our walk (hostinfo_dns.c) or the system's own call
+ * (hostinfo_system.c) looks it up. Must not settle inside a callback of c-ares.
+ * Invariant: op->owner is the look-up from qn_resolve to qn_resolve_end, or NULL after it was
+ * cancelled before it had found anything.
  */
-#include "qn/dns.h"
-#include "qn/work.h"
+#include "net/hostinfo_i.h"
 
-#include "loop/loop_i.h"
+#include "codec/idna.h"
+#include "qn/ip.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <string.h>
+#include <unistd.h>
 
-#define LOOKUP_ERROR(uv_number, eai) \
-  case eai: return uv_number
+/* --- the end ---------------------------------------------------------------------------------- */
 
-typedef struct lookup {
-  qn_work_t work;
-  char host[QN_HOST_MAX + 2]; /* a final dot, NUL */
-  uint16_t port;
-  qn_family_t family;
-  qn_addr_list_t list;
-  qn_addr_t v[QN_RESOLVE_MAX];
-} lookup_t;
-
-/* getaddrinfo's codes as the error table numbers them (libuv's numbers). */
-static int lookup_error(int code)
+static void stop(qn__lookup_t *l)
 {
-  switch (code) {
-  case EAI_NONAME:
-  case EAI_NODATA:
-  case EAI_ADDRFAMILY: return QN_E_HOST_NOT_FOUND;
-  case EAI_SYSTEM:
-    return errno != 0 ? -errno : -EIO;
-    LOOKUP_ERROR(-3001, EAI_AGAIN);
-    LOOKUP_ERROR(-3002, EAI_BADFLAGS);
-    LOOKUP_ERROR(-3004, EAI_FAIL);
-    LOOKUP_ERROR(-3005, EAI_FAMILY);
-    LOOKUP_ERROR(-3006, EAI_MEMORY);
-    LOOKUP_ERROR(-3009, EAI_OVERFLOW);
-    LOOKUP_ERROR(-3010, EAI_SERVICE);
-    LOOKUP_ERROR(-3011, EAI_SOCKTYPE);
-  default: return -3004;
+  qn__lookup_walk_end(l);
+  qn__lookup_system_end(l);
+}
+
+static void destroy(qn__lookup_t *l)
+{
+  stop(l);
+  qn_resolver_release(l->resolver);
+  qn_free(l->list.v);
+  qn_free(l->canonical);
+  qn_free(l);
+}
+
+static void tell(qn__lookup_t *l, int rc)
+{
+  qn_op_t *op = l->op;
+  l->op = NULL;
+  if (op != NULL) {
+    qn__list_remove(&op->link);
+    qn_op_settle(op, rc);
   }
 }
 
-static bool known(const qn_addr_list_t *list, const qn_addr_t *a)
+void qn__lookup_found(qn__lookup_t *l)
+{
+  l->found = true;
+  tell(l, 0);
+}
+
+void qn__lookup_failed(qn__lookup_t *l, int rc)
+{
+  stop(l);
+  tell(l, rc);
+}
+
+static void cancelled(qn_op_t *op)
+{
+  qn__lookup_t *l = op->owner;
+  qn__list_remove(&op->link);
+  l->op = NULL;
+  if (l->found) { /* the list is in use until qn_resolve_end */
+    stop(l);
+    l->late = false;
+    return;
+  }
+  op->owner = NULL;
+  destroy(l);
+}
+
+static void wait_for(qn__lookup_t *l, qn_op_t *op)
+{
+  qn_op_begin(op, l, cancelled);
+  qn__list_append(&l->resolver->ops, &op->link);
+  l->op = op;
+}
+
+/* --- what is in the list ---------------------------------------------------------------------- */
+
+qn_addr_t *qn__lookup_room(qn__lookup_t *l, size_t n)
+{
+  if (l->list.v == NULL) {
+    size_t room = l->late ? QN_RESOLVE_MAX : n;
+    l->list.v = qn_calloc(room != 0 ? room : 1, sizeof *l->list.v);
+  }
+  return l->list.v != NULL ? l->list.v + l->list.n : NULL;
+}
+
+static bool is_known(const qn_addr_list_t *list, const qn_addr_t *a)
 {
   for (size_t i = 0; i < list->n; i++) {
     if (qn_addr_equal(&list->v[i], a)) {
@@ -56,109 +96,204 @@ static bool known(const qn_addr_list_t *list, const qn_addr_t *a)
   return false;
 }
 
-static void take(lookup_t *l, const struct addrinfo *info)
+void qn__lookup_take(qn__lookup_t *l, size_t n)
 {
-  for (; info != NULL && l->list.n < QN_RESOLVE_MAX; info = info->ai_next) {
-    qn_addr_t *a = &l->v[l->list.n];
-    if ((info->ai_family != AF_INET && info->ai_family != AF_INET6) ||
-        info->ai_addrlen > sizeof a->u) {
-      continue;
-    }
-    memset(a, 0, sizeof *a);
-    memcpy(&a->u, info->ai_addr, info->ai_addrlen);
-    a->size = info->ai_addrlen;
-    qn_addr_set_port(a, l->port);
-    if (!known(&l->list, a)) {
-      l->list.n++;
+  const qn_addr_t *from = l->list.v + l->list.n;
+  for (size_t i = 0; i < n; i++) {
+    qn_addr_t a = from[i];
+    qn_addr_set_port(&a, l->port);
+    if (!is_known(&l->list, &a)) {
+      l->list.v[l->list.n++] = a;
     }
   }
 }
 
-/* In a pool thread. */
-static int64_t run_lookup(qn_work_t *work)
+int qn__lookup_name(qn__lookup_t *l, const char *canonical)
 {
-  lookup_t *l = QN__CONTAINER(work, lookup_t, work);
-  struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-  struct addrinfo *info = NULL;
-  hints.ai_family = l->family == QN_FAMILY_IPV4   ? AF_INET
-                    : l->family == QN_FAMILY_IPV6 ? AF_INET6
-                                                  : AF_UNSPEC;
-  errno = 0;
-  int code = getaddrinfo(l->host, NULL, &hints, &info);
-  if (code == EAI_NONAME || code == EAI_NODATA || code == EAI_ADDRFAMILY || code == EAI_BADFLAGS) {
-    /* Perhaps the machine merely has no address of the right family but the loopback one. */
-    hints.ai_flags = 0;
-    code = getaddrinfo(l->host, NULL, &hints, &info);
+  if (canonical != NULL && l->canonical == NULL) {
+    l->canonical = qn_strdup(canonical);
+    return l->canonical != NULL ? 0 : -ENOMEM;
   }
-  if (code != 0) {
-    return lookup_error(code);
-  }
-  take(l, info);
-  freeaddrinfo(info);
-  return l->list.n > 0 ? 0 : QN_E_HOST_NOT_FOUND;
+  return 0;
 }
 
-static void free_lookup(qn_work_t *work) { qn_free(QN__CONTAINER(work, lookup_t, work)); }
+/* --- asking ----------------------------------------------------------------------------------- */
 
-static bool is_valid_name(const char *host, size_t size)
+/* Letters, digits, hyphens and underscores in labels of 1 to 63 bytes; `size` without a final dot.
+ */
+static bool is_host_name(const char *host, size_t size)
 {
-  size_t most = size > 0 && host[size - 1] == '.' ? QN_HOST_MAX + 1 : QN_HOST_MAX;
-  return size > 0 && size <= most && strcmp(host, "*") != 0;
+  size_t label = 0;
+  for (size_t i = 0; i < size; i++) {
+    char c = host[i];
+    if (c == '.' && (label == 0 || label > 63)) {
+      return false;
+    }
+    if (c != '.' && c != '-' && c != '_' && !(c >= '0' && c <= '9') &&
+        !((c | 0x20) >= 'a' && (c | 0x20) <= 'z')) {
+      return false;
+    }
+    label = c == '.' ? 0 : label + 1;
+  }
+  return label > 0 && label <= 63;
 }
 
-int qn_resolve(qn_loop_t *loop, const qn_resolve_opts_t *opts, qn_op_t *op, qn_addr_t *out)
+/* The name in ASCII without its final dot. */
+static int make_ascii(qn__lookup_t *l, const char *host, size_t size)
 {
-  const char *host = opts->host;
-  uint16_t port = opts->port;
-  qn_family_t family = opts->family;
-  size_t size = strnlen(host, QN_HOST_MAX + 2);
-  if (family == QN_FAMILY_UNIX || !is_valid_name(host, size)) {
+  char ace[QN__IDNA_OUT];
+  bool ascii = true;
+  for (size_t i = 0; i < size; i++) {
+    ascii = ascii && (unsigned char)host[i] < 0x80;
+  }
+  if (!ascii) {
+    int rc = qn__idna_to_ascii(host, size, 0, ace);
+    if (rc < 0) {
+      return rc;
+    }
+    host = ace;
+    size = strlen(ace);
+  }
+  l->absolute = size > 0 && host[size - 1] == '.';
+  size -= l->absolute;
+  if (size > QN_HOST_MAX) {
     return QN_E_INVALID;
   }
-  if (qn_addr_parse(out, host, port, family) == 0) {
+  if (!is_host_name(host, size)) {
+    return QN_E_BAD_HOST;
+  }
+  memcpy(l->host, host, size);
+  l->host[size] = '\0';
+  l->size = size;
+  return 0;
+}
+
+/* What getaddrinfo takes for an address beside the strict forms: "127.1", "0x7f000001". */
+static bool parse_loose(const char *host, size_t size, uint16_t port, qn_addr_t *out)
+{
+  uint8_t v4[4];
+  if (!qn_ip4_parse_loose(host, size, v4)) {
+    return false;
+  }
+  *out = (qn_addr_t){.size = sizeof out->u.in4};
+  out->u.in4.sin_family = AF_INET;
+  memcpy(&out->u.in4.sin_addr, v4, sizeof v4);
+  qn_addr_set_port(out, port);
+  return true;
+}
+
+/* 0: it is an address, in `out`; QN_AGAIN: it is a name. */
+static int parse_literal(const qn_resolve_opts_t *o, size_t size, qn_addr_t *out)
+{
+  if (qn_addr_parse(out, o->host, o->port, o->family) == 0) {
     return 0;
   }
-  if (qn_addr_parse(out, host, port, QN_FAMILY_ANY) == 0) {
+  if (qn_addr_parse(out, o->host, o->port, QN_FAMILY_ANY) == 0) {
     out->size = 0;
     return QN_E_HOST_NOT_FOUND; /* a literal of the other family */
   }
-  if (strchr(host, ':') != NULL) {
+  if (strchr(o->host, ':') != NULL) {
     return QN_E_INVALID; /* a bad IPv6 literal: no name holds a colon */
   }
-  lookup_t *l = qn_calloc(1, sizeof *l);
-  if (l == NULL) {
-    return -ENOMEM;
-  }
-  memcpy(l->host, host, size);
-  l->port = port;
-  l->family = family;
-  l->list.v = l->v;
-  l->work.run = run_lookup;
-  l->work.free = free_lookup;
-  int rc = qn_work_start(loop, &l->work, op);
-  if (rc < 0) {
-    qn_free(l);
-    return rc;
+  if (parse_loose(o->host, size, o->port, out)) {
+    bool fits = o->family != QN_FAMILY_IPV6;
+    out->size = fits ? out->size : 0;
+    return fits ? 0 : QN_E_HOST_NOT_FOUND;
   }
   return QN_AGAIN;
 }
 
-const qn_addr_list_t *qn_resolved(const qn_op_t *op)
+static bool is_ours(qn__lookup_t *l)
 {
-  return op->result == 0 && op->owner != NULL ? &QN__CONTAINER(op->owner, lookup_t, work)->list
-                                              : NULL;
+  char machine[QN_HOST_MAX + 1] = "";
+  const qn__nsswitch_t *s = l->resolver->nsswitch;
+  bool known = s->host_name && gethostname(machine, sizeof machine - 1) == 0;
+  return qn__nsswitch_can_find(s, l->host, known ? machine : NULL);
 }
 
-void qn_resolve_end(qn_op_t *op)
+int qn_resolve(qn_loop_t *loop, const qn_resolve_opts_t *opts, qn_op_t *op, qn_addr_t *out)
 {
-  if (op->owner != NULL) {
-    qn_work_end(op->owner);
-    op->owner = NULL;
+  size_t size = strnlen(opts->host, QN__IDNA_MAX + 1);
+  if (opts->family == QN_FAMILY_UNIX || size == 0 || size > QN__IDNA_MAX ||
+      strcmp(opts->host, "*") == 0) {
+    return QN_E_INVALID;
   }
+  int rc = parse_literal(opts, size, out);
+  if (rc != QN_AGAIN) {
+    return rc;
+  }
+  qn__lookup_t *l = qn_calloc(1, sizeof *l);
+  if (l == NULL) {
+    return -ENOMEM;
+  }
+  rc = make_ascii(l, opts->host, size);
+  rc = rc == 0 ? qn__resolver_use(loop, opts->resolver, &l->resolver) : rc;
+  if (rc < 0) {
+    qn_free(l);
+    return rc;
+  }
+  l->loop = loop;
+  l->port = opts->port;
+  l->family = opts->family;
+  l->stepwise = opts->stepwise && opts->family == QN_FAMILY_ANY;
+  wait_for(l, op);
+  if (is_ours(l)) {
+    qn__lookup_walk(l);
+  } else {
+    qn__lookup_system(l);
+  }
+  return QN_AGAIN;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+static qn__lookup_t *found_by(const qn_op_t *op)
+{
+  qn__lookup_t *l = op->owner;
+  return l != NULL && l->found ? l : NULL;
+}
+
+const qn_addr_list_t *qn_resolved(const qn_op_t *op)
+{
+  const qn__lookup_t *l = found_by(op);
+  return l != NULL ? &l->list : NULL;
+}
+
+const char *qn_resolved_name(const qn_op_t *op)
+{
+  const qn__lookup_t *l = found_by(op);
+  return l != NULL ? l->canonical : NULL;
+}
+
+uint32_t qn_resolved_ttl(const qn_op_t *op)
+{
+  const qn__lookup_t *l = found_by(op);
+  uint64_t now = l != NULL ? qn_loop_now(l->loop) : 0;
+  return l != NULL && l->expires > now ? (uint32_t)((l->expires - now + 999) / 1000) : 0;
 }
 
 int qn_resolve_more(qn_op_t *op)
 {
-  (void)op;
-  return 0;
+  qn__lookup_t *l = found_by(op);
+  if (l == NULL || !l->late) {
+    return 0;
+  }
+  if (l->resolver->closed) {
+    l->late = false;
+    return 0;
+  }
+  wait_for(l, op);
+  if (l->pending == 0) {
+    qn__lookup_add_late(l);
+  }
+  return QN_AGAIN;
+}
+
+void qn_resolve_end(qn_op_t *op)
+{
+  qn__lookup_t *l = op->owner;
+  if (l != NULL) {
+    op->owner = NULL;
+    destroy(l);
+  }
 }

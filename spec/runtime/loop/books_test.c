@@ -135,3 +135,45 @@ TEST(the_trace_function_is_kept)
   CHECK(qn__loop_trace_get(rig.loop, NULL) == NULL);
   rig_close(&rig);
 }
+
+/* --- what lives as long as the loop ----------------------------------------------------------- */
+
+typedef struct companion {
+  qn__at_close_t at_close;
+  qn_loop_t *loop;
+  qn_ready_t ready;
+  int closed, ran;
+} companion_t;
+
+static void companion_ready(qn_ready_t *r) { QN__CONTAINER(r, companion_t, ready)->ran++; }
+
+static void companion_close(qn__at_close_t *a)
+{
+  companion_t *c = QN__CONTAINER(a, companion_t, at_close);
+  c->closed++;
+  qn_ready_queue(c->loop, &c->ready); /* the loop still turns */
+}
+
+static void another_close(qn__at_close_t *a) { companion_close(a); }
+
+TEST(companions_end_with_the_loop)
+{
+  rig_t rig;
+  companion_t c = {.at_close = {.run = companion_close}}, d = {.at_close = {.run = another_close}};
+  rig_open(&rig);
+  c.loop = d.loop = rig.loop;
+  qn_ready_init(&c.ready, companion_ready);
+  qn_ready_init(&d.ready, companion_ready);
+  CHECK_NULL(qn__loop_at_close_find(rig.loop, companion_close));
+  qn__loop_at_close(rig.loop, &d.at_close);
+  qn__loop_at_close(rig.loop, &c.at_close);
+  CHECK_PTR(qn__loop_at_close_find(rig.loop, companion_close), &c.at_close);
+  CHECK_PTR(qn__loop_at_close_find(rig.loop, another_close), &d.at_close);
+  CHECK(!qn_loop_alive(rig.loop));
+  qn_loop_turn(rig.loop, QN_TURN_NOWAIT);
+  CHECK_INT(c.closed, 0);
+  rig_close(&rig);
+  CHECK_INT(c.closed, 1);
+  CHECK_INT(c.ran, 1);
+  CHECK_INT(d.ran, 1);
+}
