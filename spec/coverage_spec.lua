@@ -41,7 +41,8 @@ local GROUPS <const> = { QIO = { 1, 19 }, ABS = { 1, 48 }, TCP = { 1, 1 }, SRV =
 local UNUSED <const> = { ["ABS-27"] = true, ["ABS-28"] = true, ["ABS-29"] = true }
 local LATER <const> = { ["ABS-19"] = true, ["ABS-26"] = true, ["ABS-33"] = true, ["ABS-35"] = true,
   ["ABS-36"] = true, ["ABS-37"] = true, ["ABS-43"] = true, ["SRV-11"] = true }
-local BUILT <const> = { "Q5-03", "Q5-08", "Q5-09", "Q5-16", "Q5-17", "WEAK-18", "Q5-05", "Q5-07", "Q5-10", "Q5-11", "Q5-19", "Q5-20", "Q5-21", "Q5-22",
+local BUILT <const> = { "Q5-03", "Q5-08", "Q5-09", "Q5-16", "Q5-17", "WEAK-18",
+  "Q5-05", "Q5-07", "Q5-10", "Q5-11", "Q5-19", "Q5-20", "Q5-21", "Q5-22",
   "BAD-03", "BAD-11", "BAD-15", "WEAK-13", "WEAK-22", "WEAK-27" }
 
 assert(qn.tcp.listen) -- loads the Lua half of servers

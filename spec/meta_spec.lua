@@ -155,7 +155,8 @@ describe("annotations", function()
   end
 
   it("of the modules name their functions, all and no other", function()
-    local modules = { ["qn.address"] = qn.address, ["qn.interfaces"] = qn.interfaces, qn = qn, ["qn.tcp"] = qn.tcp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file,
+    local modules = { ["qn.address"] = qn.address, ["qn.interfaces"] = qn.interfaces,
+      qn = qn, ["qn.tcp"] = qn.tcp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file,
       ["qn.dns"] = qn.dns }
     for name, module in pairs(modules) do
       for function_name in pairs(documented[name].functions) do

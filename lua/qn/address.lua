@@ -4,12 +4,12 @@ local core = require "qn.core"
 
 ---Makes addresses: `qn.address(value [, options]) -> qn.Address?, qn.Error?`. The value is
 ---
----- a literal: `"127.0.0.1"`, `"2001:db8::1"`, `"fe80::1%eth0"`, `"::ffff:1.2.3.4"`; blanks around it
----  do not matter, and nothing is looked up. IPv4 has four decimal parts without leading zeros, unless
----  `{ loose = true }` asks for the old forms (`"127.1"`, `"0x7f000001"`, `"0177.0.0.1"`);
----- a special name: `"any"` or `"*"` (both families, to listen on), `"any_ipv4"`, `"any_ipv6"`,
----  `"localhost"`, `"localhost_ipv6"`, `"broadcast"`, `"null"` (no address);
----- a table of 4 or 16 bytes; an integer (IPv4, `0x7f000001`); or an address, which is returned.
+--- - a literal: `"127.0.0.1"`, `"2001:db8::1"`, `"fe80::1%eth0"`, `"::ffff:1.2.3.4"`; blanks around it
+---   do not matter, and nothing is looked up. IPv4 has four decimal parts without leading zeros, unless
+---   `{ loose = true }` asks for the old forms (`"127.1"`, `"0x7f000001"`, `"0177.0.0.1"`);
+--- - a special name: `"any"` or `"*"` (both families, to listen on), `"any_ipv4"`, `"any_ipv6"`,
+---   `"localhost"`, `"localhost_ipv6"`, `"broadcast"`, `"null"` (no address);
+--- - a table of 4 or 16 bytes; an integer (IPv4, `0x7f000001`); or an address, which is returned.
 ---
 ---What is no address gives an error of kind `invalid`, code `INVALID_ADDRESS`. Equal addresses are one
 ---value, so that `==` and table keys work.
