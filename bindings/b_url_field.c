@@ -257,23 +257,42 @@ static int push_file_name(lua_State *L, const qn_url_t *u)
   return 1;
 }
 
-static int push_text(lua_State *L)
-{
-  lua_pushstring(L, lua_touserdata(L, 1));
-  return 1;
-}
-
+/* URL Standard section 4.7. */
 static int push_origin(lua_State *L, const qn_url_t *u)
 {
-  char *text;
-  if (qn_url_origin(u, &text) != 0) {
-    return luaL_error(L, "not enough memory");
+  static const char *const tuple[] = {"http", "https", "ws", "wss", "ftp", NULL};
+  qn_slice_t scheme = qn_url_get(u, QN_URL_SCHEME);
+  for (int i = 0; tuple[i] != NULL; i++) {
+    if (!is_slice(scheme, tuple[i])) {
+      continue;
+    }
+    int port = qn_url_port(u), n = 4;
+    push_slice(L, scheme);
+    lua_pushliteral(L, "://");
+    push_host(L, u, true, true);
+    lua_pushliteral(L, "");
+    if (port >= 0 && port != qn_url_default_port(scheme)) {
+      lua_pushfstring(L, ":%d", port);
+      n++;
+    }
+    lua_concat(L, n);
+    return 1;
   }
-  lua_pushcfunction(L, push_text); /* it may raise: the text must be freed all the same */
-  lua_pushlightuserdata(L, text);
-  int status = lua_pcall(L, 1, 1, 0);
-  qn_free(text);
-  return status == LUA_OK ? 1 : lua_error(L);
+  if (is_slice(scheme, "blob")) {
+    qn_slice_t path = qn_url_get(u, QN_URL_PATH);
+    QNL_URL_PLACE(place);
+    if (qn_url_parse_at((const char *)path.data, path.size, QN_URL_WHATWG, NULL, &place, NULL) ==
+        0) {
+      qnl_url_take(L, &place);
+      const qn_url_t *inner = qnl_url_check(L, -1);
+      qn_slice_t of = qn_url_get(inner, QN_URL_SCHEME);
+      if (is_slice(of, "http") || is_slice(of, "https")) {
+        return push_origin(L, inner);
+      }
+    }
+  }
+  lua_pushliteral(L, "null");
+  return 1;
 }
 
 static int push_key(lua_State *L, const qn_url_t *u)

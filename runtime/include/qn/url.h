@@ -114,10 +114,6 @@ QN_API int qn_url_from_file(const char *path, size_t size, qn_url_place_t *place
  * its size; 0 when the URL names no file. */
 QN_API size_t qn_url_to_file(const qn_url_t *u, char *out);
 
-/* The origin (URL Standard, section 4.7) as text, "null" for an opaque one; qn_free it. 0, -ENOMEM.
- */
-QN_API int qn_url_origin(const qn_url_t *u, char **out);
-
 /* The setters of the URL Standard, section 6.1. */
 typedef enum qn_url_setter {
   QN_URL_SET_PROTOCOL,
