@@ -21,7 +21,7 @@ void qnl_udp_push_error(lua_State *L, const qnl_udp_t *u, int code, const char *
   qn_addr_t a = {0};
   if (peer != NULL && peer->size != 0) {
     a = *peer;
-  } else if (qn_udp_peer_addr(u->u, &a) < 0 && qn_udp_local_addr(u->u, &a) < 0) {
+  } else if (qn_udp_peer_addr(u->u, &a) < 0) {
     a.size = 0;
   }
   bool known = a.size != 0 && qn_addr_text(&a, text, sizeof text) > 0;

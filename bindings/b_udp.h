@@ -34,7 +34,7 @@ static inline qnl_udp_t *qnl_check_udp(lua_State *L, int idx)
 
 /* Pushes a datagram value that belongs to the socket at `socket_idx`. */
 qnl_datagram_t *qnl_push_datagram(lua_State *L, int socket_idx, const qn_udp_info_t *info);
-/* nil, err: `peer` NULL or of size 0: the peer of a connected socket, else the local address. */
+/* nil, err: `peer` NULL or of size 0: the peer of a connected socket, or none. */
 int qnl_udp_fail(lua_State *L, const qnl_udp_t *u, int code, const char *op, const qn_addr_t *peer);
 void qnl_udp_push_error(lua_State *L, const qnl_udp_t *u, int code, const char *op,
                         const qn_addr_t *peer);

@@ -133,11 +133,27 @@ function M.remove(object, state, name, entry)
   observe(object, state)
 end
 
+-- A connect has failed: these will not come.
+local function fail_waiters(object, state, err)
+  for _, name in ipairs { "host_found", "connected" } do
+    local waiters = state.waiters[name] or {}
+    state.waiters[name] = nil
+    for _, w in ipairs(waiters) do
+      w.failure = err
+      core.unpark(w.task, w.number, 0)
+    end
+  end
+  observe(object, state)
+end
+
 -- Called by C, on the loop, for each event; and by Lua files whose objects have events of their own.
 local function dispatch(object, name, value, more)
   local state = states[object]
   if not state then
     return
+  end
+  if name == "failed" then
+    return fail_waiters(object, state, value)
   end
   -- handlers first: whoever waits for the event finds that they have begun
   local list = state.handlers[name]
@@ -265,7 +281,8 @@ end
 ---@param name string
 ---@param timeout? number|false seconds
 ---@return any value the event's value, or true when it has none; nil and the error when it timed out
----@return qn.Error? err kind `timeout`, or `closed` when the object is closed without that event
+---@return qn.Error? err kind `timeout`; `closed` when the object is closed without that event; of `connected`
+---and `host_found` also why the connect has failed
 local function wait(self, name, timeout)
   check_event(self, name, "wait", 2)
   local now = reached[name]
@@ -302,7 +319,7 @@ local function wait(self, name, timeout)
   observe(self, state)
   local code, err = core.park(timeout)
   if code ~= 1 then
-    return nil, err or closed_error()
+    return nil, err or waiter.failure or closed_error()
   end
   if waiter.value == nil then
     return true

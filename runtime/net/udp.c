@@ -172,6 +172,7 @@ static int take_fd(qn_udp_t *u, int fd, int domain)
   u->watcher = w;
   u->fd = fd;
   u->domain = domain;
+  u->has_control = u->local_any || (u->flags & (QN_UDP_DETAILS | QN_UDP_GRO));
   rc = qn__udp_arm(u); /* a reader may have come first */
   if (rc < 0) {
     drop_fd(u);
@@ -356,13 +357,13 @@ int qn_udp_bind(qn_udp_t *u, const qn_addr_t *local, unsigned mode)
   }
   if (rc == 0) {
     drop_fd(u); /* of an earlier connection that was dissolved */
+    u->local_any = any;
     rc = take_fd(u, fd, domain);
   }
   if (rc < 0) {
     (void)close(fd);
     return rc;
   }
-  u->local_any = any;
   u->state = QN_UDP_BOUND;
   return 0;
 }

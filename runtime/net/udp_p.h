@@ -29,13 +29,14 @@ struct qn_udp {
   int fd, domain;
   unsigned flags;
   qn_udp_state_t state;
-  int armed;      /* events that the poll handle watches for */
-  bool readable;  /* the kernel may have something */
-  bool told;      /* it said so and nobody has looked */
-  bool blocked;   /* it refused a send; writers wait */
-  bool has_error; /* it reports an error: look into the error queue, too */
-  bool local_any; /* bound to every address: datagrams say where they were sent to */
-  bool no_gso;    /* segmented sends do not work here */
+  int armed;        /* events that the poll handle watches for */
+  bool readable;    /* the kernel may have something */
+  bool told;        /* it said so and nobody has looked */
+  bool blocked;     /* it refused a send; writers wait */
+  bool has_error;   /* it reports an error: look into the error queue, too */
+  bool local_any;   /* bound to every address: datagrams say where they were sent to */
+  bool has_control; /* something was asked for that comes beside the bytes */
+  bool no_gso;      /* segmented sends do not work here */
   unsigned multicast_interface;
   qn_op_t *reader, *onlooker;
   uint64_t mark; /* of the onlooker */

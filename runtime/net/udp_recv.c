@@ -176,8 +176,6 @@ static void parse(qn__udp_area_t *a, uint32_t i)
     read_control(h, item);
   }
   h->msg_namelen = sizeof a->names[i].u;
-  h->msg_controllen = CONTROL;
-  h->msg_flags = 0;
 }
 
 static int no_message(qn_udp_t *u, int err)
@@ -204,6 +202,9 @@ void qn__udp_fill(qn_udp_t *u)
   if (a == NULL) {
     u->error = -ENOMEM;
     return;
+  }
+  for (size_t i = 0; i < QN_UDP_BATCH; i++) {
+    a->headers[i].msg_hdr.msg_controllen = u->has_control ? CONTROL : 0;
   }
   do {
     n = recvmmsg(u->fd, a->headers, QN_UDP_BATCH, MSG_TRUNC, NULL);
