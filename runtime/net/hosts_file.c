@@ -90,6 +90,13 @@ static uint64_t hash(const uint64_t key[2], const void *data, size_t size, bool 
   return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+/* The size of a name without its final dot; 0 when nothing is left, or another dot. */
+static size_t without_dot(const char *name, size_t size)
+{
+  size -= size > 0 && name[size - 1] == '.' ? 1 : 0;
+  return size > 0 && name[size - 1] == '.' ? 0 : size;
+}
+
 /* `b` ends with NUL. */
 static bool same_name(const char *a, size_t size, const char *b)
 {
@@ -233,10 +240,8 @@ static void read_line(qn__hosts_t *h, size_t at, size_t end)
   at += at < end ? 1 : 0;
   while ((size = next_word(h->text, end, &at, &start)) > 0) {
     at += at < end ? 1 : 0; /* the blank that becomes NUL */
-    if (h->text[start + size - 1] == '.' && size > 1) {
-      size--;
-    }
-    if (size > QN__HOSTS_NAME_MAX || memchr(h->text + start, '\0', size) != NULL) {
+    size = without_dot(h->text + start, size);
+    if (size == 0 || size > QN__HOSTS_NAME_MAX || memchr(h->text + start, '\0', size) != NULL) {
       continue;
     }
     h->text[start + size] = '\0';
@@ -427,9 +432,7 @@ static bool is_known(const qn_addr_t *v, size_t n, const qn_addr_t *a)
 static uint32_t head_of(const qn__hosts_t *h, const char *name)
 {
   size_t size = strnlen(name, QN__HOSTS_NAME_MAX + 2);
-  if (size > 1 && name[size - 1] == '.') {
-    size--;
-  }
+  size = without_dot(name, size);
   return size > 0 && size <= QN__HOSTS_NAME_MAX ? *name_bucket(h, name, size) : NONE;
 }
 

@@ -96,8 +96,12 @@ TEST(names_compare_without_case_and_final_dot)
   CHECK_UINT(qn__hosts_find(h, "myhost", QN_FAMILY_ANY, v, 0, NULL), 0);
   CHECK_UINT(qn__hosts_find(h, "db", QN_FAMILY_ANY, v, 2, NULL), 2);
   qn__hosts_free(h);
-  h = parse("1.2.3.4 dotted. [x] @`\n");
+  h = parse("1.2.3.4 dotted. [x] @` . .. twice..\n");
   CHECK_STR(find(h, "dotted", QN_FAMILY_ANY), "1.2.3.4");
+  CHECK(!qn__hosts_has(h, "dotted.."));
+  CHECK(!qn__hosts_has(h, "twice."));
+  CHECK(!qn__hosts_has(h, "."));
+  CHECK(!qn__hosts_has(h, ".."));
   CHECK_STR(find(h, "{x}", QN_FAMILY_ANY), ""); /* not letters: not folded */
   CHECK_STR(find(h, "`@", QN_FAMILY_ANY), "");
   qn__hosts_free(h);
