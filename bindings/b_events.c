@@ -19,7 +19,8 @@ struct qnl_emitter {
   qnl_state_t *G;
   note_t *notes;
   size_t n, cap;
-  unsigned mask; /* what somebody listens to */
+  unsigned mask;   /* what somebody listens to */
+  bool connecting; /* as far as the notes have been handed on */
 };
 
 /* Emitter -> object: all of them (weak), and those that must not be collected. */
@@ -125,6 +126,30 @@ static const char *name_of(int event)
   return event == 'c' ? "new_connection" : "accept_error";
 }
 
+static bool is_connecting(int64_t state)
+{
+  return state == QN_STATE_HOST_LOOKUP || state == QN_STATE_CONNECTING;
+}
+
+/* Stack: 1 the object. After the i-th note the state is `state`: did a connect fail, so that what
+ * is waited for will not come? Calls dispatcher(object, "failed", error). */
+static void note_failure(lua_State *L, qnl_emitter_t *e, size_t i, int64_t state)
+{
+  bool failed = e->connecting && state == QN_STATE_UNCONNECTED;
+  e->connecting = is_connecting(state);
+  qnl_stream_t *u = failed ? qnl_test(L, 1, &qnl_class_stream) : NULL;
+  if (u == NULL || qn_stream_is_closed(u->s) ||
+      (e->mask & (QN_EVENT_CONNECTED | QN_EVENT_HOST_FOUND)) == 0) {
+    return;
+  }
+  bool told = i + 1 < e->n && e->notes[i + 1].event == QN_EVENT_ERROR;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_dispatcher);
+  lua_pushvalue(L, 1);
+  lua_pushliteral(L, "failed");
+  qnl_push_stream_error(L, u, told ? (int)e->notes[i + 1].arg : QN_E_CANCELLED, "connect", NULL);
+  lua_call(L, 3, 0);
+}
+
 /* Stack: 1 the object. Calls dispatcher(object, name, arg). */
 static void dispatch(lua_State *L, int event, int64_t arg)
 {
@@ -162,6 +187,9 @@ static int deliver(lua_State *L)
     was_up = was_up || note.event == QN_EVENT_DISCONNECTED;
     if ((e->mask & (unsigned)note.event) != 0) {
       dispatch(L, note.event, note.arg);
+    }
+    if (note.event == QN_EVENT_STATE) {
+      note_failure(L, e, i, note.arg);
     }
   }
   e->n = 0;
@@ -306,6 +334,9 @@ static int core_observe(lua_State *L)
   qnl_emitter_t *e = need_emitter(L, listener != NULL ? &listener->emitter : &u->emitter);
   bool over = listener != NULL ? qn_listener_is_closed(listener->l) : !has_events_to_come(u);
   enter(L, &key_objects, e, 1);
+  if (e->mask == 0 && u != NULL) {
+    e->connecting = is_connecting(qn_stream_state(u->s));
+  }
   if (mask == 0) {
     qnl_unanchor(L, e);
   } else if (!over) {
@@ -315,8 +346,9 @@ static int core_observe(lua_State *L)
   if (listener != NULL) {
     qn_listener_observe(listener->l, mask != 0 ? listener_observer : NULL, e);
   } else {
-    unsigned ends =
-        QN_EVENT_STATE | QN_EVENT_DISCONNECTED | QN_EVENT_CLOSED; /* for the anchoring */
+    unsigned ends = QN_EVENT_STATE | QN_EVENT_DISCONNECTED |
+                    QN_EVENT_CLOSED | /* for the anchoring */
+                    QN_EVENT_ERROR;   /* for note_failure */
     qn_stream_observe(u->s, mask != 0 ? mask | ends : 0, mask != 0 ? stream_observer : NULL, e);
     qn_stream_read_ahead(
         u->s, (mask & (QN_EVENT_READY_READ | QN_EVENT_DISCONNECTED | QN_EVENT_READ_ENDED)) != 0);

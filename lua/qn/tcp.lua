@@ -7,9 +7,10 @@ require "qn.server"
 ---@class qn.tcp
 local M = {}
 
----Connects to a host. Name look-up, address walk and connect together take at most `timeout` (30 s).
+---Connects to a host; several addresses are raced (`Socket:connect` says how). Look-up and all attempts
+---together take at most `timeout` (30 s).
 ---@async
----@param host string name or address literal
+---@param host string|qn.Address name or address literal
 ---@param port integer
 ---@param opts? qn.ConnectOptions
 ---@return qn.Socket? socket
@@ -28,7 +29,7 @@ end
 M.socket = core.tcp_socket
 
 ---Listens on an address literal ("*" = all, IPv4 and IPv6) and a port (0 = any free one).
----@param addr? string
+---@param addr? string|qn.Address
 ---@param port? integer
 ---@param opts? qn.ListenOptions
 ---@return qn.Server? server

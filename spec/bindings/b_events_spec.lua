@@ -2,6 +2,7 @@
 -- listeners is in b_events_life_spec.lua.
 
 local qn = require "qn"
+local hosts = require "spec.support.hosts"
 local leaks = require "spec.support.leaks"
 local pair = require "spec.support.pair"
 local peers = require "spec.support.peers"
@@ -367,6 +368,51 @@ describe("wait", function()
     end)
     local s <close> = qn.tcp.socket()
     assert.is_true(s:wait("disconnected"))
+  end)
+
+  it("for connected fails when the connect fails", function()
+    hosts.with({ ["dead.test"] = { "127.0.0.1" } }, function(resolver)
+      local gone <close> = assert(qn.tcp.listen("127.0.0.1", 0))
+      local port = gone:port()
+      gone:close()
+      for name, host in pairs { connected = "dead.test", host_found = "none.test" } do
+        local s <close> = qn.tcp.socket()
+        local waiting = qn.spawn(s.wait, s, name)
+        qn.yield()
+        local ok, err = s:connect(host, port, { resolver = resolver })
+        assert.is_nil(ok)
+        local _, value, reason = waiting:join(20)
+        assert.is_nil(value)
+        assert.equal(err.code, reason.code)
+        assert.is_true(s:wait("disconnected"))
+      end
+    end)
+  end)
+
+  it("for connected fails when the connect is cancelled or closed", function()
+    local sites <close> = hosts.sites { "127.0.0.1" }
+    sites:silence(1)
+    for how, code in pairs { cancel = "CANCELLED", close = "CLOSED" } do
+      local s <close> = qn.tcp.socket()
+      local connecting = qn.spawn(s.connect, s, "127.0.0.1", sites.port)
+      local waiting = qn.spawn(s.wait, s, "connected", 20)
+      repeat qn.yield() until s:state() == "connecting" and waiting:status() == "waiting"
+      if how == "cancel" then connecting:cancel() else s:close() end
+      connecting:join()
+      local _, value, reason = waiting:join()
+      assert.is_nil(value)
+      assert.equal(code, reason.code)
+    end
+  end)
+
+  it("for connected goes through a failed connect when nobody waited then", function()
+    local server <close> = assert(qn.tcp.listen("127.0.0.1", 0))
+    local s <close> = qn.tcp.socket()
+    assert.is_nil((s:connect("127.0.0.1", 1)))
+    local waiting = qn.spawn(s.wait, s, "connected", 20)
+    qn.yield()
+    assert.is_true(s:connect("127.0.0.1", server:port()))
+    assert.same({ true, true }, { waiting:join() })
   end)
 
   it("has a time limit and can be cancelled", pair.body("tcp", function(a, b)

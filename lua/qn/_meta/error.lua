@@ -36,6 +36,7 @@
 ---@field partial? string|integer bytes read before an `eof`; number of bytes written before a failed write
 ---@field temporary boolean whether the same thing may succeed later
 ---@field cause? any what led to it
+---@field attempts? qn.Error[] of a connect: what became of each address, in the order of the attempts
 ---@operator concat(any): string
 local Error = {}
 

@@ -8,23 +8,29 @@ local Socket = {}
 
 ---@class qn.ConnectOptions
 ---@field timeout? number|false seconds for look-up, all addresses and connect together (default 30)
----@field bind? string local address, with or without a port: "127.0.0.1", "127.0.0.1:4000", "[::1]:4000"
+---@field bind? string|qn.Address local address, as text with or without a port: "127.0.0.1", "127.0.0.1:4000", "[::1]:4000"; hosts are reached by addresses of its family only
 ---@field nodelay? boolean send small writes at once (default true)
 ---@field keepalive? boolean|number probes on a silent connection; a number = seconds of silence before them
 ---@field family? "any"|"ipv4"|"ipv6" which addresses to try (default any)
+---@field happy_eyeballs? boolean race the addresses as RFC 8305 says (default true); false: one after the other, in order
+---@field resolver? qn.Resolver who looks the name up (default: the system's way)
 
 ---@class qn.SocketOptions
 ---@field nodelay? boolean send small writes at once (default true)
 ---@field keepalive? boolean probes on a silent connection
 
----Connects: looks the name up and tries its addresses in order. The socket must be unconnected or
----bound, else it throws. A failed or cancelled one is unconnected again and may be used once more.
+---Connects: looks the name up and races its addresses (RFC 8305): IPv6 and IPv4 take turns, the next
+---attempt starts 250 ms after the one before it, or at once when one fails, earlier ones go on, and the
+---first that connects wins. A socket that `bind` has bound tries them one after the other. The socket must
+---be unconnected or bound, else it throws. A failed or cancelled one is unconnected again and may be used
+---once more.
 ---
 ---Errors: `dns` (name not found), `refused`, `unreachable`, `timeout` (phase "dns" or "connect"),
----`denied`, `exists`, `closed` (closed meanwhile).
----Qt rows: ABS-01, ABS-02, ABS-15, ABS-30, ABS-31, ABS-32, ABS-34, Q5-04.
+---`denied`, `exists`, `closed` (closed meanwhile). With several addresses it is the first of the most
+---telling ones, and `err.attempts` has what became of each.
+---Qt rows: ABS-01, ABS-02, ABS-15, ABS-30, ABS-31, ABS-32, ABS-34, Q5-04, WEAK-21.
 ---@async
----@param host string name or address literal (`fe80::1%eth0` too)
+---@param host string|qn.Address name or address literal (`fe80::1%eth0` too)
 ---@param port integer
 ---@param opts? qn.ConnectOptions
 ---@return true? ok
@@ -35,7 +41,7 @@ function Socket:connect(host, port, opts) end
 ---
 ---Errors: `exists` (in use), `unreachable` (not an address of this machine), `denied`.
 ---Qt rows: Q5-05.
----@param addr? string address literal; "*" = any (default)
+---@param addr? string|qn.Address address literal; "*" = any (default)
 ---@param port? integer 0 = any free one (default)
 ---@param mode? "default"|"share"|"exclusive"|"reuse" who else may use the port
 ---@return true? ok
@@ -71,10 +77,10 @@ function Socket:bind(addr, port, mode) end
 ---@return qn.Error? err
 function Socket:option(name, value) end
 
----The local address, or nil while there is none.
+---The local address, or nil while there is none. Unix sockets: the path or name, a string.
 ---
 ---Qt rows: ABS-09.
----@return string?
+---@return qn.Address|string|nil
 function Socket:local_address() end
 
 ---The local port, or nil while there is none.
@@ -83,10 +89,11 @@ function Socket:local_address() end
 ---@return integer?
 function Socket:local_port() end
 
----The peer's address, or nil while not connected.
+---The peer's address, or nil while not connected; IPv4-mapped ones are IPv4. Unix sockets: the path or
+---name, a string.
 ---
 ---Qt rows: ABS-09.
----@return string?
+---@return qn.Address|string|nil
 function Socket:peer_address() end
 
 ---The peer's port, or nil while not connected.
