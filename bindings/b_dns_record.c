@@ -248,7 +248,7 @@ static void push_unknown(lua_State *L, const char *name)
   for (size_t i = 0; i <= size && i < sizeof upper; i++) {
     upper[i] = name[i] >= 'a' && name[i] <= 'z' ? (char)(name[i] - 0x20) : name[i];
   }
-  const char *near = size < sizeof upper ? qnl_nearest(upper, names, (int)n) : NULL;
+  const char *near = size > 0 && size < sizeof upper ? qnl_nearest(upper, names, (int)n) : NULL;
   lua_pushfstring(L, "unknown record type '%s'%s%s%s", name, near != NULL ? " (did you mean '" : "",
                   near != NULL ? near : "", near != NULL ? "'?)" : "");
 }

@@ -64,7 +64,12 @@ local servers_rule = {
 }
 local search_rule = {
   type = "string|table|false",
-  check = function(value) return value == false or is_list("a list of domains, or false")(value) end,
+  check = function(value)
+    if value == false then
+      return true
+    end
+    return is_list("a list of domains, or false")(value)
+  end,
 }
 local random_rule = { type = "function" }
 local family_rule = { type = "string", values = { "any", "ipv4", "ipv6" } }
@@ -81,16 +86,13 @@ local function call_rules(rules)
     of_method[name] = rule
   end
   rules.server, rules.resolver = servers_rule, resolver_rule
-  return { [false] = rules, [true] = of_method }
+  return rules, of_method
 end
 
-local lookup_rules = call_rules { family = family_rule }
-for _, rules in pairs(lookup_rules) do
-  rules.search = search_rule
-end
-lookup_rules[true].search = nil
-local reverse_rules = call_rules {}
-local query_rules = call_rules { random = random_rule }
+local lookup_rules, lookup_method_rules = call_rules { family = family_rule }
+lookup_rules.search = search_rule
+local reverse_rules, reverse_method_rules = call_rules {}
+local query_rules, query_method_rules = call_rules { random = random_rule }
 
 -- Resolvers -----------------------------------------------------------------------------------------
 
@@ -202,7 +204,7 @@ local function check_name(value, where)
 end
 
 local function lookup(self, name, opts)
-  opts = options.check(opts, lookup_rules[self ~= nil], "lookup", 4)
+  opts = options.check(opts, self and lookup_method_rules or lookup_rules, "lookup", 4)
   local literal = core.dns_literal(name)
   if not literal then
     check_name(name, "lookup")
@@ -226,7 +228,7 @@ local function lookup(self, name, opts)
 end
 
 local function reverse(self, address, opts)
-  opts = options.check(opts, reverse_rules[self ~= nil], "reverse", 4)
+  opts = options.check(opts, self and reverse_method_rules or reverse_rules, "reverse", 4)
   local literal = core.dns_literal(address)
   if not literal then
     error("bad argument #1 to 'reverse' (an IP address expected, got "
@@ -253,7 +255,7 @@ local function numbers(random, n)
 end
 
 local function query(self, name, kind, opts)
-  opts = options.check(opts, query_rules[self ~= nil], "query", 4)
+  opts = options.check(opts, self and query_method_rules or query_rules, "query", 4)
   check_name(name, "query")
   local number, type_name = core.dns_type(kind)
   if not number then
