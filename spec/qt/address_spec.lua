@@ -79,6 +79,7 @@ describe("QHostAddress", function()
     local list = { address("::1"), address("10.0.0.10"), address("10.0.0.9") }
     table.sort(list)
     assert.same({ address("10.0.0.9"), address("10.0.0.10"), address("::1") }, list)
+    assert.equal(list[1], address.from_bytes(list[1].bytes))
   end)
 
   it("ADR-09 isNull", function()
@@ -96,6 +97,7 @@ describe("QHostAddress", function()
     assert.is_true(a:is_in_subnet("0.0.0.0", 0))
     assert.is_true(address("::1"):is_in_subnet("::1", 128))
     assert.is_false(a:is_in_subnet("::/0"))
+    assert.is_true(a:is_in_subnet(address.parse_subnet("192.168"))) -- both results
     assert.is_false(pcall(a.is_in_subnet, a, "192.168.0.0", 33))
   end)
 
