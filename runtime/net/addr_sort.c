@@ -24,14 +24,6 @@
 #define ADDR_HOME 0x10u
 #define ADDR_DEPRECATED 0x20u
 
-typedef struct candidate {
-  qn_addr_t addr;
-  bool usable, deprecated, home, encapsulated;
-  bool scope_matches, label_matches;
-  uint8_t precedence, scope;
-  unsigned common; /* bits that destination and source share; IPv6 only */
-} candidate_t;
-
 /* --- what RFC 6724 knows of an address -------------------------------------------------------- */
 
 typedef struct policy {
@@ -112,32 +104,32 @@ static uint8_t scope_of(const uint8_t addr[16])
 
 /* --- sorting ---------------------------------------------------------------------------------- */
 
-static void examine(candidate_t *c, const qn__source_t *source)
+static void examine(qn__reach_t *r, const uint8_t to[16], const qn__source_t *source)
 {
-  uint8_t to[16], from[16];
-  to_bytes(&c->addr, to);
+  uint8_t from[16];
   const policy_t *policy = policy_of(to);
-  c->precedence = policy->precedence;
-  c->scope = scope_of(to);
+  memset(r, 0, sizeof *r);
+  r->precedence = policy->precedence;
+  r->scope = scope_of(to);
   qn_family_t family = qn_addr_family(&source->addr);
   if (family != QN_FAMILY_IPV4 && family != QN_FAMILY_IPV6) {
     return;
   }
   to_bytes(&source->addr, from);
-  c->usable = true;
-  c->deprecated = source->deprecated;
-  c->home = source->home;
-  c->encapsulated = source->encapsulated;
-  c->scope_matches = scope_of(from) == c->scope;
-  c->label_matches = policy_of(from)->label == policy->label;
-  if (!is_mapped(to)) {
+  r->usable = true;
+  r->deprecated = source->deprecated;
+  r->home = source->home;
+  r->encapsulated = source->encapsulated;
+  r->scope_matches = scope_of(from) == r->scope;
+  r->label_matches = policy_of(from)->label == policy->label;
+  if (!is_mapped(to)) { /* rule 9 is for IPv6 alone */
     unsigned prefix = source->prefix > 0 && source->prefix <= 128 ? source->prefix : PREFIX_DEFAULT;
-    c->common = common_bits(to, from, prefix);
+    r->common = (uint8_t)common_bits(to, from, prefix);
   }
 }
 
 /* Does `a` come before `b`? The rules of section 6 in their order; rule 10 is the stable sort. */
-static bool is_before(const candidate_t *a, const candidate_t *b)
+static bool is_before(const qn__reach_t *a, const qn__reach_t *b)
 {
   if (a->usable != b->usable) {
     return a->usable;
@@ -163,14 +155,33 @@ static bool is_before(const candidate_t *a, const candidate_t *b)
   if (a->scope != b->scope) {
     return a->scope < b->scope;
   }
-  return qn_addr_family(&a->addr) == QN_FAMILY_IPV6 && qn_addr_family(&b->addr) == QN_FAMILY_IPV6 &&
-         a->common > b->common;
+  return a->common > b->common; /* no rule before has left IPv4 beside IPv6 */
+}
+
+/* Puts what reach[n] says into the order so far; insertion keeps equals as they are. */
+static void place(uint8_t *order, const qn__reach_t *reach, size_t n)
+{
+  size_t at = n;
+  while (at > 0 && is_before(&reach[n], &reach[order[at - 1]])) {
+    order[at] = order[at - 1];
+    at--;
+  }
+  order[at] = (uint8_t)n;
+}
+
+static void arrange(qn_addr_t *v, const uint8_t *order, size_t n)
+{
+  qn_addr_t sorted[QN__ADDR_SORT_MAX];
+  for (size_t i = 0; i < n; i++) {
+    sorted[i] = v[order[i]];
+  }
+  memcpy(v, sorted, n * sizeof *v);
 }
 
 void qn__addr_sort_with(qn_addr_t *v, size_t n, qn__source_fn source, void *arg)
 {
-  candidate_t c[QN__ADDR_SORT_MAX];
-  uint8_t order[QN__ADDR_SORT_MAX];
+  qn__reach_t reach[QN__ADDR_SORT_MAX];
+  uint8_t order[QN__ADDR_SORT_MAX], to[16];
   n = n < QN__ADDR_SORT_MAX ? n : QN__ADDR_SORT_MAX;
   if (n < 2) {
     return;
@@ -179,26 +190,18 @@ void qn__addr_sort_with(qn_addr_t *v, size_t n, qn__source_fn source, void *arg)
     qn__source_t from;
     memset(&from, 0, sizeof from);
     source(arg, &v[i], &from);
-    memset(&c[i], 0, sizeof c[i]);
-    c[i].addr = v[i];
-    examine(&c[i], &from);
-    size_t at = i;
-    while (at > 0 && is_before(&c[i], &c[order[at - 1]])) {
-      order[at] = order[at - 1];
-      at--;
-    }
-    order[at] = (uint8_t)i;
+    to_bytes(&v[i], to);
+    examine(&reach[i], to, &from);
+    place(order, reach, i);
   }
-  for (size_t i = 0; i < n; i++) {
-    v[i] = c[order[i]].addr;
-  }
+  arrange(v, order, n);
 }
 
 /* --- what the kernel says --------------------------------------------------------------------- */
 
 typedef struct kernel {
   int fd4, fd6; /* -1: not opened yet */
-  const qn__local_addrs_t *local;
+  qn__local_addrs_t *local;
 } kernel_t;
 
 static void add_facts(const qn__local_addrs_t *local, qn__source_t *out)
@@ -215,9 +218,8 @@ static void add_facts(const qn__local_addrs_t *local, qn__source_t *out)
   }
 }
 
-static void ask_kernel(void *arg, const qn_addr_t *destination, qn__source_t *out)
+static void ask_kernel(kernel_t *k, const qn_addr_t *destination, qn__source_t *out)
 {
-  kernel_t *k = arg;
   qn_addr_t to = *destination;
   struct sockaddr dissolve = {.sa_family = AF_UNSPEC};
   qn_family_t family = qn_addr_family(&to);
@@ -244,6 +246,36 @@ static void ask_kernel(void *arg, const qn_addr_t *destination, qn__source_t *ou
   if (family == QN_FAMILY_IPV6) {
     add_facts(k->local, out);
   }
+}
+
+/* From what is kept, else from the kernel. */
+static void find_reach(kernel_t *k, const qn_addr_t *destination, qn__reach_t *out)
+{
+  uint8_t to[16];
+  qn_family_t family = qn_addr_family(destination);
+  if (family != QN_FAMILY_IPV4 && family != QN_FAMILY_IPV6) {
+    memset(out, 0, sizeof *out);
+    return;
+  }
+  to_bytes(destination, to);
+  uint32_t scope_id = family == QN_FAMILY_IPV6 ? destination->u.in6.sin6_scope_id : 0, word, h = 0;
+  for (size_t i = 0; i < sizeof to; i += sizeof word) {
+    memcpy(&word, to + i, sizeof word);
+    h = (h ^ word) * 0x9e3779b1u;
+    h ^= h >> 15;
+  }
+  qn__kept_reach_t *kept = &k->local->kept[h % QN__REACH_KEPT];
+  if (kept->reading != k->local->reading || kept->scope_id != scope_id ||
+      memcmp(kept->addr, to, sizeof to) != 0) {
+    qn__source_t from;
+    memset(&from, 0, sizeof from);
+    ask_kernel(k, destination, &from);
+    examine(&kept->reach, to, &from);
+    memcpy(kept->addr, to, sizeof to);
+    kept->scope_id = scope_id;
+    kept->reading = k->local->reading;
+  }
+  *out = kept->reach;
 }
 
 /* --- what the machine has --------------------------------------------------------------------- */
@@ -350,6 +382,7 @@ static void refresh(qn__local_addrs_t *local, uint64_t now)
   }
   local->read = true;
   local->read_at = now;
+  local->reading += local->reading == UINT32_MAX ? 2 : 1; /* never 0 */
   local->families = 0;
   read_locals(local);
   if (getifaddrs(&list) == 0) {
@@ -371,12 +404,19 @@ unsigned qn__addr_families_present(qn__local_addrs_t *local, uint64_t now)
 
 void qn__addr_sort(qn_addr_t *v, size_t n, qn__local_addrs_t *local, uint64_t now)
 {
+  qn__reach_t reach[QN__ADDR_SORT_MAX];
+  uint8_t order[QN__ADDR_SORT_MAX];
   kernel_t k = {.fd4 = -1, .fd6 = -1, .local = local};
+  n = n < QN__ADDR_SORT_MAX ? n : QN__ADDR_SORT_MAX;
   if (n < 2) {
     return;
   }
   refresh(local, now);
-  qn__addr_sort_with(v, n, ask_kernel, &k);
+  for (size_t i = 0; i < n; i++) {
+    find_reach(&k, &v[i], &reach[i]);
+    place(order, reach, i);
+  }
+  arrange(v, order, n);
   if (k.fd4 >= 0) {
     close(k.fd4);
   }

@@ -34,12 +34,32 @@ typedef struct qn__local_addr {
   uint8_t prefix;
   bool deprecated, home, encapsulated;
 } qn__local_addr_t;
+/* What the rules need to know of one destination, worked out once. */
+typedef struct qn__reach {
+  bool usable, deprecated, home, encapsulated;
+  bool scope_matches, label_matches;
+  uint8_t precedence, scope;
+  uint8_t common; /* bits that destination and source share; IPv6 only */
+} qn__reach_t;
+
+/* Names share addresses, and asking the kernel takes half a dozen system calls: what it said of an
+ * address counts as long as the rest of the reading. */
+#define QN__REACH_KEPT 64
+typedef struct qn__kept_reach {
+  uint8_t addr[16]; /* IPv4 as mapped */
+  uint32_t scope_id;
+  uint32_t reading; /* which one; 0: empty */
+  qn__reach_t reach;
+} qn__kept_reach_t;
+
 typedef struct qn__local_addrs {
   bool read;
+  uint32_t reading; /* counts them */
   uint64_t read_at; /* ms */
   unsigned families;
   size_t n; /* IPv6 addresses */
   qn__local_addr_t v[QN__LOCAL_ADDRS_MAX];
+  qn__kept_reach_t kept[QN__REACH_KEPT];
 } qn__local_addrs_t;
 
 /* QN__HAS_IPV4 | QN__HAS_IPV6: families of which some interface that is up has an address that is

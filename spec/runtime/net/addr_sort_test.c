@@ -287,3 +287,38 @@ TEST(families_are_kept_for_a_second)
   CHECK_UINT(qn__addr_families_present(&local, 1000 + QN__LOCAL_ADDRS_MS - 1), 77);
   CHECK_UINT(qn__addr_families_present(&local, 1000 + QN__LOCAL_ADDRS_MS), families);
 }
+
+TEST(what_the_kernel_said_is_kept_for_a_second)
+{
+  static qn__local_addrs_t local;
+  qn_addr_t v[2] = {address("127.0.0.1"), address("255.255.255.255")};
+  qn__addr_sort(v, 2, &local, 10);
+  size_t kept = 0;
+  for (size_t i = 0; i < QN__REACH_KEPT; i++) {
+    kept += local.kept[i].reading == local.reading ? 1 : 0;
+    local.kept[i].reach.usable = !local.kept[i].reach.usable; /* the other way round */
+  }
+  CHECK_UINT(kept, 2);
+  qn__addr_sort(v, 2, &local, 10 + QN__LOCAL_ADDRS_MS - 1);
+  CHECK_UINT(ntohl(v[0].u.in4.sin_addr.s_addr), 0xffffffff);
+  qn__addr_sort(v, 2, &local, 10 + QN__LOCAL_ADDRS_MS); /* asked anew */
+  CHECK_UINT(ntohl(v[0].u.in4.sin_addr.s_addr), 0x7f000001);
+}
+
+TEST(more_addresses_than_are_kept)
+{
+  static qn__local_addrs_t local;
+  for (int round = 0; round < 3; round++) {
+    qn_addr_t v[QN__ADDR_SORT_MAX];
+    for (int i = 0; i < QN__ADDR_SORT_MAX; i++) {
+      char text[32];
+      snprintf(text, sizeof text, "127.%d.0.%d", round, i + 1);
+      v[i] = address(i % 4 == 0 ? "255.255.255.255" : text);
+    }
+    qn__addr_sort(v, QN__ADDR_SORT_MAX, &local, 10);
+    for (int i = 0; i < QN__ADDR_SORT_MAX; i++) {
+      bool broadcast = v[i].u.in4.sin_addr.s_addr == INADDR_BROADCAST;
+      CHECK_INT(broadcast, i >= QN__ADDR_SORT_MAX * 3 / 4);
+    }
+  }
+}
