@@ -8,6 +8,8 @@
 ---@class qn
 ---@field version string "0.1.0"
 ---@field tcp qn.tcp
+---@field address qn.address
+---@field interfaces qn.interfaces
 ---@field unix qn.unix
 ---@field dns qn.dns
 ---@field file qn.file
