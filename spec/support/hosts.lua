@@ -6,8 +6,8 @@ local temp = require "spec.support.temp"
 
 local M = {}
 
----Runs `f(resolver)` with a resolver that answers for these names: { ["two.test"] = { "::1", "127.0.0.1" } }.
-function M.with(names, f)
+---A resolver that answers for these names: { ["two.test"] = { "::1", "127.0.0.1" } }.
+function M.resolver(names)
   local dir <close> = temp.dir()
   local file = assert(io.open(dir .. "hosts", "w"))
   for name, addresses in pairs(names) do
@@ -16,7 +16,14 @@ function M.with(names, f)
     end
   end
   file:close()
-  local resolver <close> = assert(qn.dns.resolver { hosts = dir .. "hosts", servers = "127.0.0.1:9", search = false })
+  local resolver = assert(qn.dns.resolver { hosts = dir .. "hosts", servers = "127.0.0.1:9", search = false })
+  assert(resolver:lookup((next(names)))) -- it has read the file, which is gone now
+  return resolver
+end
+
+---Runs `f(resolver)`, and closes it.
+function M.with(names, f)
+  local resolver <close> = M.resolver(names)
   return f(resolver)
 end
 

@@ -4,7 +4,9 @@
 -- also when nobody waits), close = the end of the world }. `release` must not wait.
 
 local qn = require "qn"
+local hosts = require "spec.support.hosts"
 local pair = require "spec.support.pair"
+local pipes = require "spec.support.pipes"
 
 local M = {}
 
@@ -167,6 +169,28 @@ makers["connect"] = function()
       qn.yield()
     end,
     close = function() server:close() end,
+  }
+end
+
+makers["connect (several addresses)"] = function()
+  local server = assert(qn.tcp.listen("127.0.0.1", 0))
+  local resolver = hosts.resolver { ["host.test"] = { "127.0.0.3", "127.0.0.2", "127.0.0.1" } }
+  return {
+    op = function()
+      local _ <close> = qn.tcp.connect("host.test", server:port(), { resolver = resolver })
+      qn.yield()
+    end,
+    close = function() server:close() resolver:close() end,
+  }
+end
+
+makers["notifier wait"] = function()
+  local p = pipes.pipe()
+  local n = assert(qn.notifier(p.r.fd, "read"))
+  return {
+    op = function() return n:wait() end,
+    release = function() if p.w.file then p.w:write("x") end end,
+    close = function() n:close() p.r:close() p.w:close() end,
   }
 end
 

@@ -54,7 +54,7 @@ function Server:stop() end
 ---The address it listens on, the path of a Unix socket, nil when closed.
 ---
 ---Qt rows: SRV-03.
----@return string?
+---@return qn.Address|string|nil
 function Server:address() end
 
 ---The port it listens on, nil when closed.
