@@ -18,7 +18,12 @@ local MODES <const> = { "tolerant", "strict", "user_input", "whatwg" }
 
 local PARSE_RULES <const> = {
   base = { type = "any" },
-  working_dir = { type = "string" },
+  working_dir = { type = "string", check = function(path)
+    if not path:find("^/") then
+      return nil, "an absolute path"
+    end
+    return true
+  end },
   assume_local_file = { type = "boolean" },
 }
 
@@ -146,8 +151,15 @@ local ACE_RULES <const> = {
 ---@return qn.Error? err
 function M.to_ace(domain, opts)
   opts = options.check(opts, ACE_RULES, "qn.url.to_ace")
-  return core.idn_to_ascii(domain, LENGTHS | (opts.std3 == false and 0 or STD3)
+  local std3 = opts.std3 ~= false
+  local ascii, err = core.idn_to_ascii(domain, LENGTHS | (std3 and STD3 or 0)
     | (opts.transitional and TRANSITIONAL or 0))
+  local dotted = "." .. (std3 and ascii or "") .. "."
+  if dotted:find(".-", 1, true) or dotted:find("-.", 1, true) then
+    return nil, core.error("invalid", "a label begins or ends with a hyphen",
+      { code = "INVALID_HOST", op = "url" })
+  end
+  return ascii, err
 end
 
 local whitelist -- nil: every top-level domain
