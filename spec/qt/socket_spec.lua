@@ -2,6 +2,7 @@
 -- to them, one spec per row; docs/qt-coverage.md names them. Proxy rows come with proxies.
 
 local qn = require "qn"
+local hosts = require "spec.support.hosts"
 local program = require "spec.support.program"
 
 local function with_pair(f, connect_options)
@@ -476,6 +477,21 @@ describe("QAbstractSocket", function()
       near:abort()
       inside = false
       eventually(function() return ran end)
+    end)
+  end)
+
+  it("WEAK-21 a broken address does not hold up the others", function()
+    hosts.with({ ["host.test"] = { "::1", "127.0.0.1" } }, function(resolver)
+      local sites <close> = hosts.sites { "::1", "127.0.0.1" }
+      sites:silence(1)
+      local socket <close> = assert(qn.tcp.connect("host.test", sites.port, { resolver = resolver }))
+      assert.equal("127.0.0.1", tostring(socket:peer_address()))
+      socket:close()
+      sites:refuse(1)
+      sites:refuse(2)
+      local none, err = qn.tcp.connect("host.test", sites.port, { resolver = resolver })
+      assert.is_nil(none)
+      assert.equal(2, #err.attempts)
     end)
   end)
 
