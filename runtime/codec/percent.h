@@ -19,7 +19,7 @@ enum {
   QN__PCT_PATH = 1u << 4,
   QN__PCT_USERINFO = 1u << 5,
   QN__PCT_COMPONENT = 1u << 6, /* encodes '%'; encodeURIComponent() */
-  QN__PCT_FORM = 1u << 7,      /* encodes '%'; the space too: '+' is qn__form_encode's business */
+  QN__PCT_FORM = 1u << 7,      /* encodes '%'; the space too, which a form writes as '+' */
   /* RFC 3986: all that is not allowed in the component, '%' included. */
   QN__PCT_RFC_UNRESERVED = 1u << 8, /* keeps ALPHA DIGIT - . _ ~ */
   QN__PCT_RFC_USER = 1u << 9,       /* keeps unreserved and sub-delims */

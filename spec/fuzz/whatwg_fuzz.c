@@ -1,11 +1,9 @@
-/* Fuzz target of the URL Standard's parser, setters and forms: text from anywhere.
+/* Fuzz target of the URL Standard's parser and setters: text from anywhere.
  *
  * The first byte chooses a setter, the second the length of a base URL. What is accepted must be
  * ASCII and must parse again to the same URL, whatever a setter did before; a refusal says where
  * and why. covers: runtime/codec/url_whatwg.c
  */
-#include "codec/form.h"
-#include "codec/percent.h"
 #include "qn/url.h"
 
 #include <stdlib.h>
@@ -81,23 +79,6 @@ static void set(const qn_url_t *u, uint8_t setter, const uint8_t *data, size_t s
   qn_url_free(place.url);
 }
 
-/* What is written as a form is read back as it was, ill-formed UTF-8 repaired. */
-static void form(const uint8_t *data, size_t size)
-{
-  char *text = exactly(data, size), *encoded = malloc(9 * size + 1);
-  must(encoded != NULL);
-  size_t n = qn__form_encode(text, size, encoded);
-  char *decoded = malloc(3 * n + 1), *repaired = malloc(3 * size + 1);
-  must(decoded != NULL && repaired != NULL);
-  size_t m = qn__form_decode(encoded, n, decoded);
-  size_t want = qn__utf8_repair(text, size, repaired);
-  must(m == want && memcmp(decoded, repaired, m) == 0);
-  free(text);
-  free(encoded);
-  free(decoded);
-  free(repaired);
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   if (size < 2) {
@@ -112,7 +93,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (base != NULL) {
     set(base, setter, rest, rest_size);
   }
-  form(rest, rest_size);
   qn_url_free(u);
   qn_url_free(base);
   return 0;
