@@ -194,6 +194,50 @@ makers["notifier wait"] = function()
   }
 end
 
+-- A DNS server that answers (that there is nothing) from its release on, and a resolver that asks it.
+local function dns_world(op)
+  return function()
+    local server = assert(qn.udp.bind("127.0.0.1", 0))
+    local resolver = assert(qn.dns.resolver {
+      servers = "127.0.0.1:" .. server:local_port(), hosts = false, search = false })
+    local answering
+    return {
+      op = function() return op(resolver) end,
+      release = function()
+        answering = answering or qn.spawn(function()
+          while true do
+            local question, from = server:recv()
+            if not question then return end
+            from:reply(question:sub(1, 2) .. "\x85\x80\0\1" .. ("\0"):rep(6) .. question:sub(13))
+          end
+        end)
+      end,
+      close = function()
+        resolver:close()
+        server:close()
+        if answering then
+          answering:cancel()
+          answering:join()
+        end
+      end,
+    }
+  end
+end
+
+makers["dns lookup"] = dns_world(function(r) return r:lookup("host.test") end)
+makers["dns query"] = dns_world(function(r) return r:query("host.test", "MX") end)
+makers["dns reverse"] = dns_world(function(r) return r:reverse("192.0.2.1") end)
+makers["dns lookup of a literal"] = dns_world(function(r) return r:lookup("192.0.2.1") end)
+
+makers["dns lookup, resolver closed"] = function()
+  local resolver = assert(qn.dns.resolver { servers = "127.0.0.1:9", hosts = false })
+  return {
+    op = function() return resolver:lookup("host.test") end,
+    release = function() resolver:close() end,
+    close = function() resolver:close() end,
+  }
+end
+
 makers["connect (unix)"] = function()
   local name = pair.unix_name()
   local server = assert(qn.unix.listen(name))
