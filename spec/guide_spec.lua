@@ -2,7 +2,8 @@
 
 local snippets = require "spec.support.snippets"
 
-local pages <const> = { "tasks-and-failure", "streams", "servers", "embedding", "program", "addresses" }
+local pages <const> = { "tasks-and-failure", "streams", "servers", "embedding", "program", "addresses",
+  "connecting" }
 
 describe("docs/guide", function()
   for _, page in ipairs(pages) do
