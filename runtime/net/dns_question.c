@@ -33,7 +33,7 @@ typedef struct qn__question {
   uint16_t bad;            /* servers whose reply was an error */
   uint8_t place;
   uint8_t first, server; /* where it began; where it is */
-  uint8_t attempt;
+  uint16_t attempt;
   bool tcp, plain;
   uint8_t name[];
 } question_t;

@@ -12,7 +12,7 @@
 #include "net/dns_server.h"
 
 #define QN__DNS_SERVERS_MAX 8
-#define QN__DNS_TRIES_MAX 16
+#define QN__DNS_TRIES_MAX 100
 #define QN__DNS_QUESTIONS_MAX 32768u /* waiting or under way; more: QN_E_LIMIT */
 #define QN__DNS_WINDOW 200u          /* sent and young: what a server's socket has room for */
 #define QN__DNS_YOUNG_MS 1000u       /* an older one is not in the server's socket any more */

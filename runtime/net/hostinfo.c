@@ -138,8 +138,8 @@ static bool is_host_name(const char *host, size_t size)
   return label > 0 && label <= 63;
 }
 
-/* The name in ASCII without its final dot. */
-static int make_ascii(qn__lookup_t *l, const char *host, size_t size)
+/* A look-up of the name in ASCII, without its final dot. */
+static int make_lookup(const char *host, size_t size, qn__lookup_t **out)
 {
   char ace[QN__IDNA_OUT];
   bool ascii = true;
@@ -154,16 +154,21 @@ static int make_ascii(qn__lookup_t *l, const char *host, size_t size)
     host = ace;
     size = strlen(ace);
   }
-  l->absolute = size > 0 && host[size - 1] == '.';
-  size -= l->absolute;
+  bool absolute = size > 0 && host[size - 1] == '.';
+  size -= absolute;
   if (size > QN_HOST_MAX) {
     return QN_E_INVALID;
   }
   if (!is_host_name(host, size)) {
     return QN_E_BAD_HOST;
   }
+  qn__lookup_t *l = qn_calloc(1, sizeof *l + size + 1);
+  *out = l;
+  if (l == NULL) {
+    return -ENOMEM;
+  }
   memcpy(l->host, host, size);
-  l->host[size] = '\0';
+  l->absolute = absolute;
   l->size = size;
   return 0;
 }
@@ -222,11 +227,8 @@ int qn_resolve(qn_loop_t *loop, const qn_resolve_opts_t *opts, qn_op_t *op, qn_a
   if (rc != QN_AGAIN) {
     return rc;
   }
-  qn__lookup_t *l = qn_calloc(1, sizeof *l);
-  if (l == NULL) {
-    return -ENOMEM;
-  }
-  rc = make_ascii(l, opts->host, size);
+  qn__lookup_t *l = NULL;
+  rc = make_lookup(opts->host, size, &l);
   rc = rc == 0 ? qn__resolver_use(loop, opts->resolver, &l->resolver) : rc;
   if (rc < 0) {
     qn_free(l);

@@ -37,14 +37,13 @@ typedef struct qn__lookup {
   int error; /* of a name server, which a later candidate may make good */
   qn__lookup_part_t part[QN__PARTS];
   qn_timer_t delay;
-  /* The system's call. */
-  qn_op_t work;
+  struct qn__system_lookup *system; /* the system's call; NULL: none */
   /* What was found. */
   qn_addr_list_t list;
   char *canonical;  /* ours */
   uint64_t expires; /* ms on the loop's clock; 0: unknown */
   size_t size;
-  char host[QN_HOST_MAX + 2]; /* without the final dot */
+  char host[]; /* without the final dot */
 } qn__lookup_t;
 
 /* The end: the list is in `l->list`. Settles the operation if one is waiting. */

@@ -23,6 +23,11 @@ typedef struct call {
   struct addrinfo *info;
 } call_t;
 
+typedef struct qn__system_lookup {
+  qn_op_t op; /* of the call */
+  qn__lookup_t *lookup;
+} system_lookup_t;
+
 /* getaddrinfo's codes as the error table numbers them (libuv's numbers). */
 static int lookup_error(int code)
 {
@@ -102,7 +107,7 @@ static int take(qn__lookup_t *l, const struct addrinfo *info)
 
 static void on_found(qn_op_t *op)
 {
-  qn__lookup_t *l = QN__CONTAINER(op, qn__lookup_t, work);
+  qn__lookup_t *l = QN__CONTAINER(op, system_lookup_t, op)->lookup;
   const call_t *c = op->owner;
   int rc = (int)op->result;
   if (rc == 0) {
@@ -117,14 +122,8 @@ static void on_found(qn_op_t *op)
   }
 }
 
-void qn__lookup_system(qn__lookup_t *l)
+static int begin(qn__lookup_t *l, call_t *c)
 {
-  call_t *c = qn_calloc(1, sizeof *c);
-  qn_op_init(&l->work, l->loop, on_found);
-  if (c == NULL) {
-    qn__lookup_failed(l, -ENOMEM);
-    return;
-  }
   memcpy(c->name, l->host, l->size);
   memcpy(c->name + l->size, l->absolute ? "." : "", 2 - !l->absolute);
   c->family = l->family == QN_FAMILY_IPV4   ? AF_INET
@@ -132,17 +131,30 @@ void qn__lookup_system(qn__lookup_t *l)
                                             : AF_UNSPEC;
   c->work.run = run_find;
   c->work.free = free_call;
-  int rc = qn_work_start(l->loop, &c->work, &l->work);
+  qn_op_init(&l->system->op, l->loop, on_found);
+  l->system->lookup = l;
+  return qn_work_start(l->loop, &c->work, &l->system->op);
+}
+
+void qn__lookup_system(qn__lookup_t *l)
+{
+  call_t *c = qn_calloc(1, sizeof *c);
+  l->system = qn_malloc(sizeof *l->system);
+  int rc = c != NULL && l->system != NULL ? begin(l, c) : -ENOMEM;
   if (rc < 0) {
     qn_free(c);
+    qn_free(l->system);
+    l->system = NULL;
     qn__lookup_failed(l, rc);
   }
 }
 
 void qn__lookup_system_end(qn__lookup_t *l)
 {
-  if (l->work.loop != NULL) {
-    qn__system_name_end(&l->work);
+  if (l->system != NULL) {
+    qn__system_name_end(&l->system->op);
+    qn_free(l->system);
+    l->system = NULL;
   }
 }
 

@@ -105,24 +105,12 @@ static void unwatch(channel_t *c, ares_socket_t fd)
   }
 }
 
-/* What c-ares wishes to know about a socket. Sockets are watched from aconnect on, so that a lack
- * of memory can be told there. */
-static void on_state(void *arg, ares_socket_t fd, int readable, int writable)
-{
-  channel_t *c = arg;
-  watch_t *w = *watch_of(c, fd);
-  int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
-  if (w != NULL && events == 0) {
-    unwatch(c, fd);
-  } else if (w != NULL && events != w->events) {
-    w->events = events;
-    uv_poll_start(&w->uv, events, on_poll);
-  }
-}
-
 static int watch(channel_t *c, ares_socket_t fd)
 {
   qn_loop_t *loop = c->server->loop;
+  if (*watch_of(c, fd) != NULL) {
+    return 0;
+  }
   watch_t *w = qn_calloc(1, sizeof *w);
   if (w == NULL) {
     return -ENOMEM;
@@ -138,6 +126,24 @@ static int watch(channel_t *c, ares_socket_t fd)
   w->next = c->watches;
   c->watches = w;
   return 0;
+}
+
+/* What c-ares wishes to know about a socket. 1.18 says it after the connect, in which the watch was
+ * made, so that a lack of memory is told there. */
+static void on_state(void *arg, ares_socket_t fd, int readable, int writable)
+{
+  channel_t *c = arg;
+  watch_t *w = *watch_of(c, fd);
+  int events = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
+  if (w == NULL && events != 0 && watch(c, fd) == 0) {
+    w = c->watches;
+  }
+  if (w != NULL && events == 0) {
+    unwatch(c, fd);
+  } else if (w != NULL && events != w->events) {
+    w->events = events;
+    uv_poll_start(&w->uv, events, on_poll);
+  }
 }
 
 /* --- sockets: what c-ares calls --------------------------------------------------------------- */

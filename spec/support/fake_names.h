@@ -1,7 +1,8 @@
 /* fake_names.h: a getaddrinfo for C unit tests, so that no query leaves the machine.
  *
- * A program that includes this file replaces the C library's function by this one. Names:
- *   two.test     127.0.0.2 127.0.0.2 127.0.0.1        both.test   ::1 127.0.0.1
+ * #include it after wire.h: names_begin makes the loop's resolver ask the system for every name,
+ * whatever nsswitch.conf says. A program that includes this file replaces the C library's function
+ * by this one. Names: two.test     127.0.0.2 127.0.0.2 127.0.0.1        both.test   ::1 127.0.0.1
  *   many.test    200 addresses                        one.test    127.0.0.1
  *   none.test    EAI_NONAME (so has any other name)   again.test  EAI_AGAIN
  *   fail.test    EAI_FAIL                             system.test EAI_SYSTEM, ENFILE
@@ -11,6 +12,8 @@
  */
 #ifndef QN_SPEC_FAKE_NAMES_H
 #define QN_SPEC_FAKE_NAMES_H
+
+#include "net/resolver_i.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -41,6 +44,11 @@ TEST_UNUSED static void names_begin(void)
   names.asked = 0;
   names.released = false;
   pthread_mutex_unlock(&names.mutex);
+  static const qn__nsswitch_t system = {.foreign = true};
+  qn_resolver_t *r = qn_resolver_default(wire.loop);
+  REQUIRE(r != NULL && qn__resolver_refresh(r) == 0);
+  r->nsswitch = &system;
+  r->conf_at = UINT64_MAX - QN__RESOLVER_CHECK_MS; /* not looked at again */
 }
 
 TEST_UNUSED static void names_end(void) { names_release(); }
