@@ -25,7 +25,9 @@ void qnl_udp_push_error(lua_State *L, const qnl_udp_t *u, int code, const char *
     a.size = 0;
   }
   bool known = a.size != 0 && qn_addr_text(&a, text, sizeof text) > 0;
-  qnl_push_error(L, &(qnl_errinfo_t){.code = code, .op = op, .peer = known ? text : NULL});
+  const char *phase = code != QN_E_TIMEOUT ? NULL : strcmp(op, "send") == 0 ? "write" : "read";
+  qnl_push_error(
+      L, &(qnl_errinfo_t){.code = code, .op = op, .peer = known ? text : NULL, .phase = phase});
 }
 
 int qnl_udp_fail(lua_State *L, const qnl_udp_t *u, int code, const char *op, const qn_addr_t *peer)

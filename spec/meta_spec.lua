@@ -116,6 +116,12 @@ local live = {
     return stream
   end,
   ["qn.Socket"] = function() return qn.tcp.socket() end,
+  ["qn.UdpSocket"] = function() return assert(qn.udp.bind("127.0.0.1", 0)) end,
+  ["qn.Datagram"] = function()
+    local socket <close> = assert(qn.udp.bind("127.0.0.1", 0))
+    socket:send("x", "127.0.0.1", socket:local_port())
+    return (select(2, socket:recv()))
+  end,
   ["qn.Server"] = function() return assert(qn.tcp.listen("127.0.0.1", 0)) end,
   ["qn.Buffer"] = function() return qn.buffer() end,
   ["qn.Task"] = function() return qn.current() end,
@@ -138,6 +144,7 @@ local live = {
 }
 
 local CLOSED_HERE <const> = { ["qn.Stream"] = true, ["qn.Socket"] = true, ["qn.Server"] = true,
+  ["qn.UdpSocket"] = true,
   ["qn.File"] = true, ["qn.Notifier"] = true, ["qn.Signal"] = true, ["qn.Deadline"] = true,
   ["qn.Resolver"] = true }
 
@@ -156,7 +163,7 @@ describe("annotations", function()
 
   it("of the modules name their functions, all and no other", function()
     local modules = { ["qn.address"] = qn.address, ["qn.interfaces"] = qn.interfaces,
-      qn = qn, ["qn.tcp"] = qn.tcp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file,
+      qn = qn, ["qn.tcp"] = qn.tcp, ["qn.udp"] = qn.udp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file,
       ["qn.dns"] = qn.dns }
     for name, module in pairs(modules) do
       for function_name in pairs(documented[name].functions) do
@@ -200,19 +207,21 @@ describe("annotations", function()
 end)
 
 describe("documented options", function()
-  local stream, other, server, socket
+  local stream, other, server, socket, udp
   local buffer = qn.buffer(10)
   before_each(function()
     stream, other = qn.pair()
     server = assert(qn.tcp.listen("127.0.0.1", 0))
     socket = qn.tcp.socket()
+    udp = qn.udp.socket()
   end)
   after_each(function()
     stream:close()
     other:close()
     server:close()
     socket:close()
-    stream, other, server, socket = nil, nil, nil, nil
+    udp:close()
+    stream, other, server, socket, udp = nil, nil, nil, nil, nil
   end)
 
   local calls = {
@@ -231,6 +240,15 @@ describe("documented options", function()
     { "qn.ConnectOptions", function(opts) qn.tcp.connect("127.0.0.1", 1, opts) end },
     { "qn.ConnectOptions", function(opts) socket:connect("127.0.0.1", 1, opts) end },
     { "qn.SocketOptions", function(opts) qn.tcp.socket(opts) end },
+    { "qn.UdpOptions", function(opts) qn.udp.socket(opts) end },
+    { "qn.UdpBindOptions", function(opts) qn.udp.bind("127.0.0.1", 0, opts) end },
+    { "qn.UdpConnectOptions", function(opts) qn.udp.connect("127.0.0.1", 9, opts) end },
+    { "qn.UdpPeerOptions", function(opts) udp:connect("127.0.0.1", 9, opts) end },
+    { "qn.UdpRecvOptions", function(opts) udp:recv(opts) end },
+    { "qn.UdpRecvOptions", function(opts) udp:recv_batch(1, opts) end },
+    { "qn.UdpRecvOptions", function(opts) udp:each(opts) end },
+    { "qn.UdpRecvIntoOptions", function(opts) udp:recv_into(buffer, opts) end },
+    { "qn.UdpRequestOptions", function(opts) udp:request("x", opts) end },
     { "qn.ListenOptions", function(opts) qn.tcp.listen("127.0.0.1", 0, opts) end },
     { "qn.AddressOptions", function(opts) qn.address("1.2.3.4", opts) end },
     { "qn.StatOptions", function(opts) qn.file.stat("/", opts) end },

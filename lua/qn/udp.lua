@@ -38,7 +38,7 @@ local bind_own = { mode = { type = "enum", values = modes } }
 local bind_options = with_socket_options(bind_own)
 local connect_own = {
   timeout = { type = "seconds" },
-  bind = { type = "any" },
+  bind = { type = "string|userdata" },
   mode = { type = "enum", values = modes },
 }
 local connect_options = with_socket_options(connect_own)
@@ -161,7 +161,7 @@ local request_options = {
   timeout = { type = "seconds" },
   retries = { type = "integer", min = 0, max = 1000 },
   match = { type = "function|string" },
-  host = { type = "any" },
+  host = { type = "string|userdata" },
   port = { type = "integer", min = 1, max = 65535 },
   max = { type = "integer", min = 0 },
   on_other = { type = "function" },

@@ -193,6 +193,7 @@ static int want_details(const qn_udp_t *u, int fd, int domain)
   int rc = 0;
   if (domain == AF_INET6) {
     rc = switch_on(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO);
+    (void)switch_on(fd, IPPROTO_IP, IP_PKTINFO);
     if (rc == 0 && (u->flags & QN_UDP_DETAILS)) {
       rc = switch_on(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT);
       (void)switch_on(fd, IPPROTO_IP, IP_RECVTTL);
@@ -334,7 +335,7 @@ int qn_udp_bind(qn_udp_t *u, const qn_addr_t *local, unsigned mode)
 {
   int rc = check_ip(local), fd = -1;
   u->flags |= mode;
-  if (u->state != QN_UDP_UNCONNECTED) {
+  if (qn_udp_state(u) != QN_UDP_UNCONNECTED) {
     return u->state == QN_UDP_CLOSED ? QN_E_CLOSED : QN_E_IS_CONNECTED;
   }
   if (rc < 0) {
@@ -364,6 +365,11 @@ int qn_udp_bind(qn_udp_t *u, const qn_addr_t *local, unsigned mode)
     (void)close(fd);
     return rc;
   }
+  qn_addr_t chosen;
+  u->local = a;
+  if (qn__sock_local(fd, &chosen) == 0) {
+    qn_addr_set_port(&u->local, qn_addr_port(&chosen));
+  }
   u->state = QN_UDP_BOUND;
   return 0;
 }
@@ -378,7 +384,7 @@ int qn_udp_connect(qn_udp_t *u, const qn_addr_t *peer)
   if (rc < 0) {
     return rc;
   }
-  if (u->state == QN_UDP_UNCONNECTED) {
+  if (qn_udp_state(u) == QN_UDP_UNCONNECTED) {
     drop_fd(u);
   }
   rc = qn__udp_need_fd(u, qn_addr_family(peer) == QN_FAMILY_IPV6 ? AF_INET6 : AF_INET);
@@ -397,16 +403,21 @@ int qn_udp_connect(qn_udp_t *u, const qn_addr_t *peer)
 int qn_udp_disconnect(qn_udp_t *u)
 {
   struct sockaddr none = {.sa_family = AF_UNSPEC};
-  qn_addr_t local;
+  qn_addr_t now;
   if (u->state != QN_UDP_CONNECTED) {
     return u->state == QN_UDP_CLOSED ? QN_E_CLOSED : QN_E_NOT_CONNECTED;
   }
   if (connect(u->fd, &none, sizeof none) < 0) {
     return -errno;
   }
-  /* What the kernel chose for the connection goes with it. */
-  bool bound = qn__sock_local(u->fd, &local) == 0 && qn_addr_port(&local) != 0;
-  u->state = bound ? QN_UDP_BOUND : QN_UDP_UNCONNECTED;
+  u->state = u->local.size != 0 ? QN_UDP_BOUND : QN_UDP_UNCONNECTED;
+  /* What the kernel chose goes with the connection: also a port that it chose for a bind. */
+  if (u->local.size != 0 && (qn__sock_local(u->fd, &now) < 0 || qn_addr_port(&now) == 0) &&
+      bind(u->fd, &u->local.u.sa, u->local.size) < 0) {
+    u->local.size = 0;
+    u->state = QN_UDP_UNCONNECTED;
+    return -errno;
+  }
   return 0;
 }
 
@@ -506,8 +517,8 @@ void qn_udp_release(qn_udp_t *u)
 qn_udp_state_t qn_udp_state(const qn_udp_t *u)
 {
   /* The kernel binds a socket at its first send. */
-  return u->state == QN_UDP_UNCONNECTED && u->fd >= 0 && u->stats.sent != 0 ? QN_UDP_BOUND
-                                                                            : u->state;
+  qn_addr_t a;
+  return u->state == QN_UDP_UNCONNECTED && qn_udp_local_addr(u, &a) == 0 ? QN_UDP_BOUND : u->state;
 }
 
 int qn_udp_fd(const qn_udp_t *u) { return u->fd; }

@@ -35,6 +35,7 @@ struct qn_udp {
   bool blocked;     /* it refused a send; writers wait */
   bool has_error;   /* it reports an error: look into the error queue, too */
   bool local_any;   /* bound to every address: datagrams say where they were sent to */
+  qn_addr_t local;  /* what it was bound to, with the port; size 0: never */
   bool has_control; /* something was asked for that comes beside the bytes */
   bool no_gso;      /* segmented sends do not work here */
   unsigned multicast_interface;

@@ -147,10 +147,8 @@ static void read_control(struct msghdr *h, qn__udp_item_t *item)
       info->to = p.ipi6_addr;
       info->interface = p.ipi6_ifindex;
       info->has_to = true;
-      const uint8_t *a = p.ipi6_addr.s6_addr;
-      bool group = IN6_IS_ADDR_MULTICAST(&p.ipi6_addr) ||
-                   (IN6_IS_ADDR_V4MAPPED(&p.ipi6_addr) && (a[12] >= 224)); /* or broadcast */
-      if (!group) {
+      /* Of IPv4 on a dual-stack socket the other message knows whether this is a broadcast. */
+      if (!IN6_IS_ADDR_MULTICAST(&p.ipi6_addr) && !IN6_IS_ADDR_V4MAPPED(&p.ipi6_addr)) {
         info->answer = p.ipi6_addr;
       }
     } else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||

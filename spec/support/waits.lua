@@ -30,6 +30,70 @@ function makers.join()
   }
 end
 
+-- A datagram socket that sends to itself: what is in it afterwards is what was sent and not received.
+local function udp_world(op)
+  local socket = assert(qn.udp.bind("127.0.0.1", 0))
+  local sent, got = 0, 0
+  return {
+    op = function() got = got + op(socket) end,
+    release = function()
+      if socket:state() == "bound" then
+        assert(socket:try_send("x", "127.0.0.1", socket:local_port()))
+        sent = sent + 1
+      end
+    end,
+    close = function()
+      while socket:recv { timeout = 0 } do
+        got = got + 1
+      end
+      socket:close()
+      assert(got == sent, ("of %d datagrams %d were lost"):format(sent, sent - got))
+    end,
+  }
+end
+
+makers["udp recv"] = function()
+  return udp_world(function(socket) return socket:recv { timeout = 0.01 } and 1 or 0 end)
+end
+
+makers["udp recv_batch"] = function()
+  return udp_world(function(socket) return #(socket:recv_batch(4, { timeout = 0.01 }) or {}) end)
+end
+
+makers["udp request"] = function()
+  local server = assert(qn.udp.bind("127.0.0.1", 0))
+  local client = assert(qn.udp.connect("127.0.0.1", server:local_port()))
+  return {
+    op = function() return client:request("question", { timeout = 0.003, retries = 1 }) end,
+    release = function()
+      if client:state() == "connected" then
+        server:try_send("answer", "127.0.0.1", client:local_port())
+      end
+    end,
+    close = function()
+      server:close()
+      client:close()
+    end,
+  }
+end
+
+makers["udp send to a name"] = function()
+  local socket = assert(qn.udp.bind("127.0.0.1", 0))
+  return {
+    op = function() return socket:send("x", "localhost", socket:local_port()) end,
+    close = function() socket:close() end,
+  }
+end
+
+makers["udp connect"] = function()
+  return { op = function()
+    local socket = qn.udp.connect("localhost", 9)
+    if socket then
+      socket:close()
+    end
+  end }
+end
+
 makers["channel recv"] = function()
   local channel = qn.channel()
   return {

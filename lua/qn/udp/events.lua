@@ -83,7 +83,8 @@ function M.observe(object, list)
       state.task = nil
     end
     if mode and not core.udp_is_closed(object) then
-      state.task = core.detach(fetch, object, state):name("datagrams of " .. tostring(object))
+      state.task = core.detach(fetch, object, state)
+      state.task:name("datagrams of " .. tostring(object))
     end
   end
 end

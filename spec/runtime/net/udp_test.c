@@ -308,7 +308,7 @@ TEST(refusals_are_errors_of_the_next_call)
   CHECK_INT(qn_udp_peek(u, &data, &info, &peer), -ECONNREFUSED);
   CHECK_INT(qn_udp_peek(u, &data, &info, &peer), QN_AGAIN);
   CHECK_INT(qn_udp_disconnect(u), 0);
-  CHECK_INT(qn_udp_state(u), QN_UDP_BOUND); /* the port it sent from: as the kernel says */
+  CHECK_INT(qn_udp_state(u), QN_UDP_UNCONNECTED); /* its port went with the connection */
   qn_udp_release(u);
   /* unconnected, with reports: the peer is named, and other peers are not disturbed */
   qn_udp_t *other = bound("127.0.0.1", 0);
