@@ -2,6 +2,7 @@
 -- what its head comment quotes.
 
 local qn = require "qn"
+local dns = require "spec.support.dns"
 local program = require "spec.support.program"
 local servers = require "spec.support.servers"
 
@@ -177,6 +178,26 @@ describe("examples", function()
   it("interfaces.lua: loopback", function()
     assert.equal(quoted("interfaces.lua"), run("interfaces.lua", "lo"))
     assert.truthy(run("interfaces.lua"):find(quoted("interfaces.lua"), 1, true))
+  end)
+
+  it("dig.lua: every type, against knot", function()
+    local knot <close> = dns.knot()
+    local function dig(...) return run("dig.lua", "@127.0.0.1", "-p", knot.port, ...) end
+    assert.equal(quoted("dig.lua"), dig("c3.qn.test", "mail.qn.test", "A", "MX"))
+    assert.equal("10 mail.qn.test.\n20 mail2.qn.test.\n", dig("+short", "qn.test", "mx"))
+    assert.equal("aaaa.qn.test.\n", dig("+short", "-x", "::1"))
+    assert.truthy(dig("-x", "127.0.0.2"):find("2.0.0.127.in-addr.arpa. 300 IN PTR a.qn.test.\n", 1, true))
+    local all = dig("qn.test", "all")
+    for _, type in ipairs { "A", "AAAA", "MX", "NS", "SOA", "TXT", "CAA", "HTTPS" } do
+      assert.truthy(all:find("\nqn.test. %d+ IN " .. type .. " ") or all:find("^qn.test. 300 IN " .. type), type)
+    end
+    assert.truthy(all:find("; qn.test SRV: the name has no record of this type\n", 1, true))
+    assert.equal("\\# 7 03435055024F53\n", dig("+short", "host.qn.test", "TYPE13"))
+    local status, out = program.run(command_of("dig.lua", "@127.0.0.1", "-p", knot.port, "no.qn.test"))
+    assert.equal(1, status)
+    assert.equal("; no.qn.test A: host not found\n", out)
+    status = program.run(command_of("dig.lua"))
+    assert.equal(2, status)
   end)
 
   it("length_prefixed.lua", function()

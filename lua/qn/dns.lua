@@ -296,7 +296,10 @@ end
 ---@return qn.Error? err
 function M.lookup(name, opts)
   local host, err = lookup(nil, name, opts)
-  return host, err
+  if not host then
+    return nil, err
+  end
+  return host
 end
 
 ---The names of an address: those of the hosts file, else those of the DNS (PTR).
@@ -310,7 +313,10 @@ end
 ---@return qn.Error? err
 function M.reverse(address, opts)
   local names, err = reverse(nil, address, opts)
-  return names, err
+  if not names then
+    return nil, err
+  end
+  return names
 end
 
 ---Asks the DNS for records of a name: no hosts file, no search list, whatever nsswitch.conf says. Aliases
@@ -330,7 +336,10 @@ end
 ---@return qn.Error? err
 function M.query(name, type, opts)
   local records, err = query(nil, name, type, opts)
-  return records, err
+  if not records then
+    return nil, err
+  end
+  return records
 end
 
 ---As `qn.dns.lookup`, by this resolver.
@@ -342,7 +351,10 @@ end
 function Resolver:lookup(name, opts)
   check_self(self, "lookup")
   local host, err = lookup(self, name, opts)
-  return host, err
+  if not host then
+    return nil, err
+  end
+  return host
 end
 
 ---As `qn.dns.reverse`, by this resolver.
@@ -354,7 +366,10 @@ end
 function Resolver:reverse(address, opts)
   check_self(self, "reverse")
   local names, err = reverse(self, address, opts)
-  return names, err
+  if not names then
+    return nil, err
+  end
+  return names
 end
 
 ---As `qn.dns.query`, by this resolver.
@@ -367,7 +382,10 @@ end
 function Resolver:query(name, type, opts)
   check_self(self, "query")
   local records, err = query(self, name, type, opts)
-  return records, err
+  if not records then
+    return nil, err
+  end
+  return records
 end
 
 ---The servers that it asks: as they were given, or those of resolv.conf as it is now.

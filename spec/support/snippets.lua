@@ -59,7 +59,8 @@ local function compile(source)
   if sanitize ~= "" then
     table.insert(words, 2, "-fsanitize=" .. sanitize)
   end
-  local _, flags = program.run { "pkg-config", "--cflags", "--libs", "lua5.4", "libuv" }
+  local _, flags = program.run { "pkg-config", "--cflags", "--libs", "lua5.4", "libuv", "libcares",
+    "libidn2" }
   for flag in flags:gmatch("%S+") do
     words[#words + 1] = flag
   end
