@@ -148,7 +148,7 @@ int qn_url_parse_at(const char *text, size_t size, qn_url_mode_t mode, const qn_
   place->url = out.url;
   if (err != NULL) {
     *err = mine;
-    if (err->text == NULL) {
+    if (rc != 0 && err->text == NULL) {
       err->text = rc == QN_E_LIMIT ? "it is too long" : qn_err_text(rc);
     }
   }
@@ -200,7 +200,7 @@ int qn_url_set(const qn_url_t *u, qn_url_setter_t setter, const char *text, size
   place->url = out.url;
   if (err != NULL) {
     *err = mine;
-    if (err->text == NULL) {
+    if (rc != 0 && err->text == NULL) {
       err->text = rc == QN_E_LIMIT ? "it is too long" : qn_err_text(rc);
     }
   }

@@ -227,7 +227,9 @@ static const char *last_of(const char *from, const char *to, char c)
 
 static int take_authority(parse_t *p, const char *from, const char *to)
 {
-  const char *at = last_of(from, to, '@'), *host = at != NULL ? at + 1 : from, *end = to;
+  const char *at = memchr(from, '@', (size_t)(to - from)), *end = to;
+  at = at != NULL ? last_of(at, to, '@') : NULL;
+  const char *host = at != NULL ? at + 1 : from;
   int rc = at != NULL ? take_userinfo(p, from, at) : 0;
   if (rc != 0) {
     return rc;
@@ -288,30 +290,41 @@ static int take_scheme(parse_t *p, size_t size, const char **rest)
 
 static bool ends_authority(char c) { return c == '/' || c == '?' || c == '#'; }
 
+/* A component that ends before one of two bytes: at once where it is clean. */
+static int take_until(parse_t *p, qn_url_part_t part, const char **at, const char *end, char stop,
+                      char other)
+{
+  const char *from = *at;
+  size_t n = first_bad(from, (size_t)(end - from), sets_of[part]);
+  const char *to = from + n;
+  if (QN_LIKELY(to == end || *to == stop || *to == other)) {
+    p->parts->part[part] = qn__url_slice(from, n);
+    p->parts->has[part] = true;
+    *at = to;
+    return 0;
+  }
+  while (to < end && *to != stop && *to != other) {
+    to++;
+  }
+  *at = to;
+  return take(p, part, from, to);
+}
+
 static int take_all(parse_t *p, size_t size)
 {
-  const char *at = p->text, *end = p->text + size, *from;
+  const char *at = p->text, *end = p->text + size;
   int rc = take_scheme(p, size, &at);
   if (rc == 0 && end - at >= 2 && at[0] == '/' && at[1] == '/') {
-    from = at += 2;
+    const char *from = at += 2;
     while (at < end && !ends_authority(*at)) {
       at++;
     }
     rc = take_authority(p, from, at);
   }
-  if (rc != 0) {
-    return rc;
-  }
-  from = at;
-  while (at < end && *at != '?' && *at != '#') {
-    at++;
-  }
-  rc = take(p, QN_URL_PATH, from, at);
+  rc = rc == 0 ? take_until(p, QN_URL_PATH, &at, end, '?', '#') : rc;
   if (rc == 0 && at < end && *at == '?') {
-    from = ++at;
-    const char *hash = memchr(at, '#', (size_t)(end - at));
-    at = hash != NULL ? hash : end;
-    rc = take(p, QN_URL_QUERY, from, at);
+    at++;
+    rc = take_until(p, QN_URL_QUERY, &at, end, '#', '#');
   }
   return rc == 0 && at < end ? take(p, QN_URL_FRAGMENT, at + 1, end) : rc;
 }
