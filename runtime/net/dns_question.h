@@ -40,9 +40,9 @@ typedef struct qn__dns_ways {
 
 typedef struct qn__dns_peer {
   qn__dns_server_t *server;
-  unsigned failures; /* in a row */
   uint64_t probe_at;
-  bool plain; /* does not know EDNS */
+  unsigned failures; /* in a row */
+  bool plain;        /* does not know EDNS */
 } qn__dns_peer_t;
 
 struct qn__dns {

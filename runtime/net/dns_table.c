@@ -43,8 +43,9 @@ int qn__dns_key_make(qn__dns_key_t *key, const char *name, uint16_t type, uint64
 qn__dns_node_t *qn__dns_table_find(const qn__dns_table_t *t, const qn__dns_key_t *key)
 {
   qn__dns_node_t *node = t->cap != 0 ? t->slots[key->hash & (t->cap - 1)] : NULL;
-  while (node != NULL && (node->hash != key->hash || node->type != key->type ||
-                          node->size != key->size || memcmp(node->name, key->name, key->size))) {
+  while (node != NULL &&
+         (node->hash != key->hash || node->type != key->type || node->size != key->size ||
+          memcmp(node->name, key->name, key->size) != 0)) {
     node = node->next;
   }
   return node;
