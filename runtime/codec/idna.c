@@ -358,7 +358,7 @@ static int try_ascii(const char *text, size_t size, unsigned flags, char out[QN_
 /* The processing of UTS 46 section 4. */
 static int process(const char *text, size_t size, unsigned flags, points_t *domain)
 {
-  points_t mapped, work;
+  points_t mapped = {.size = 0}, work;
   if (!map(text, size, (flags & QN__IDNA_TRANSITIONAL) != 0, &mapped) ||
       !decode_labels(&mapped, flags, domain, &work) || !check_bidi(&mapped, domain, flags, &work)) {
     return QN_E_BAD_HOST;

@@ -13,8 +13,7 @@
 
 #include <string.h>
 
-#define DOMAIN_INPUT_MAX (QN__HOST_MAX / 2) /* bytes, of a domain that is to be decoded or mapped \
-                                             */
+#define DOMAIN_INPUT_MAX (QN__HOST_MAX / 2) /* bytes of a domain that is decoded or mapped */
 
 static const char forbidden[] = "the host has a character that is forbidden there";
 
