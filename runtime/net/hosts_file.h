@@ -13,8 +13,7 @@
 #include "net/sys_file.h"
 #include "qn/addr.h"
 
-#define QN__HOSTS_SIZE_MAX ((size_t)8 << 20) /* bytes of the file: a larger one counts as absent \
-                                              */
+#define QN__HOSTS_SIZE_MAX ((size_t)8 << 20) /* bytes; a larger file counts as absent */
 #define QN__HOSTS_SAME_MAX 128               /* lines that count for one name or one address */
 #define QN__HOSTS_NAME_MAX 255               /* bytes of a name */
 
@@ -37,7 +36,8 @@ bool qn__hosts_has(const qn__hosts_t *hosts, const char *name);
 /* Names of an address (its port does not matter; scope does, when the file gives one), first the
  * canonical name and aliases of the first line, then those of further lines; each once (no case).
  * Returns how many were put into `v`, at most `max`. They are owned by the table. */
-size_t qn__hosts_names(const qn__hosts_t *hosts, const qn_addr_t *given, const char **v, size_t max);
+size_t qn__hosts_names(const qn__hosts_t *hosts, const qn_addr_t *given, const char **v,
+                       size_t max);
 /* For tests and reports: lines and names that count. */
 size_t qn__hosts_n_lines(const qn__hosts_t *hosts);
 size_t qn__hosts_n_names(const qn__hosts_t *hosts);
