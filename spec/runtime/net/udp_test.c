@@ -72,7 +72,7 @@ TEST(a_batch_that_another_socket_interrupts_is_kept)
 {
   loop_begin();
   qn_udp_t *a = bound("127.0.0.1", 0), *b = bound("127.0.0.1", 0), *c = bound("127.0.0.1", 0);
-  char text[8];
+  char text[16];
   for (int i = 0; i < 20; i++) {
     snprintf(text, sizeof text, "b%d", i);
     CHECK_INT(send_text(a, text, b), 0);
@@ -174,7 +174,7 @@ TEST(many_at_once_in_segments)
   qn_udp_t *a = bound("127.0.0.1", 0), *b = bound("127.0.0.1", 0);
   qn_addr_t to = address_of(b);
   qn_udp_out_t v[QN_UDP_SEND_BATCH + 1];
-  char texts[QN_UDP_SEND_BATCH + 1][8];
+  char texts[QN_UDP_SEND_BATCH + 1][24];
   for (size_t i = 0; i < QN_UDP_SEND_BATCH + 1; i++) {
     snprintf(texts[i], sizeof texts[i], "%03d%.*s", (int)i, (int)(i == 40) * 2, "longer");
     v[i] = (qn_udp_out_t){.data = {(const uint8_t *)texts[i], strlen(texts[i])}};
@@ -200,7 +200,7 @@ TEST(joined_datagrams_are_taken_apart)
   qn_udp_t *a = bound("127.0.0.1", 0), *b = bound("127.0.0.1", QN_UDP_GRO);
   qn_addr_t to = address_of(b);
   qn_udp_out_t v[10];
-  char text[10][8];
+  char text[10][16];
   for (size_t i = 0; i < 10; i++) {
     snprintf(text[i], sizeof text[i], i == 9 ? "%d" : "%d234", (int)i);
     v[i] = (qn_udp_out_t){.data = {(const uint8_t *)text[i], strlen(text[i])}};
