@@ -11,12 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 
-int qnl_url_push(lua_State *L, const qn_url_t *u)
+static void push_bare(lua_State *L, const qn_url_t *u)
 {
   size_t size = qn_url_bytes(u);
   qnl_box_t *box = lua_newuserdatauv(L, sizeof *box + size, 0);
   box->cls = &qnl_class_url;
   box->obj = memcpy(box + 1, u, size);
+}
+
+int qnl_url_push(lua_State *L, const qn_url_t *u)
+{
+  push_bare(L, u);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_class_url);
   lua_setmetatable(L, -2);
   return 1;
@@ -77,7 +82,7 @@ static qn_url_mode_t mode_arg(lua_State *L, int idx)
   const char *name = lua_type(L, idx) == LUA_TSTRING ? lua_tostring(L, idx) : luaL_typename(L, idx);
   int n = sizeof mode_names / sizeof *mode_names - 1;
   for (int i = 0; i < n; i++) {
-    if (strcmp(mode_names[i], name) == 0) {
+    if (mode_names[i][0] == name[0] && strcmp(mode_names[i], name) == 0) {
       return (qn_url_mode_t)i;
     }
   }
@@ -87,8 +92,9 @@ static qn_url_mode_t mode_arg(lua_State *L, int idx)
   return QN_URL_TOLERANT;
 }
 
-/* core.url_parse(text [, mode [, base]]) */
-static int parse(lua_State *L, int idx)
+/* core.url_parse(text [, mode [, base]]), beginning at `idx`; `meta`: where the metatable is, 0 =
+ * look for it. */
+static int parse(lua_State *L, int idx, int meta)
 {
   size_t size;
   if (qnl_test(L, idx, &qnl_class_url) != NULL && lua_isnoneornil(L, idx + 1) &&
@@ -111,10 +117,16 @@ static int parse(lua_State *L, int idx)
   qn_url_error_t err;
   QNL_URL_PLACE(place);
   int rc = qn_url_parse_at(text, size, mode, base, &place, &err);
+  if (QN_LIKELY(rc == 0 && meta != 0 && place.url == place.mem)) {
+    push_bare(L, place.url);
+    lua_pushvalue(L, meta);
+    lua_setmetatable(L, -2);
+    return 1;
+  }
   return QN_LIKELY(rc == 0) ? qnl_url_take(L, &place) : qnl_url_fail(L, rc, &err, NULL);
 }
 
-static int core_parse(lua_State *L) { return parse(L, 1); }
+static int core_parse(lua_State *L) { return parse(L, 1, 0); }
 
 static int call_options_k(lua_State *L, int status, lua_KContext ctx)
 {
@@ -127,7 +139,7 @@ static int call_options_k(lua_State *L, int status, lua_KContext ctx)
 static int call_module(lua_State *L)
 {
   if (QN_LIKELY(lua_isnoneornil(L, 4))) {
-    return parse(L, 2);
+    return parse(L, 2, lua_upvalueindex(4));
   }
   lua_pushvalue(L, lua_upvalueindex(3));
   lua_replace(L, 1);
@@ -142,7 +154,8 @@ static int core_caller(lua_State *L)
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushinteger(L, 0);
   lua_pushvalue(L, 1);
-  lua_pushcclosure(L, call_module, 3);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &qnl_class_url);
+  lua_pushcclosure(L, call_module, 4);
   return 1;
 }
 
