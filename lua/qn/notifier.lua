@@ -23,7 +23,8 @@ function source.check_event(notifier, name)
     return "the name of an event expected, got " .. type(name)
   elseif not known[name] then
     local near = require "qn.options".nearest(name, names)
-    return ("unknown event '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or "")
+    local hint = near and (" (did you mean '%s'?)"):format(near) or ""
+    return ("unknown event '%s'%s"):format(name, hint)
   end
 end
 

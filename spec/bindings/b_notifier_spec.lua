@@ -135,7 +135,7 @@ describe("a notifier", function()
 
   it("tells its listeners, too, and is disabled then", function()
     local p <close> = pipes.pipe()
-    local r, w = p.r, p.w
+    local w = p.w
     local n <close> = assert(qn.notifier(w.fd, "write"))
     local calls = 0
     n:on("activated", function()
