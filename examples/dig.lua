@@ -1,5 +1,6 @@
--- A small dig: asks the DNS for records and prints them as zone files write them. Several types may be given;
--- "all" stands for every type that is decoded. MX and SRV come in the order in which they are to be tried.
+-- A small dig: asks the DNS for records and prints them as zone files write them. Several types may
+-- be given; "all" stands for every type that is decoded. MX and SRV come in the order in which they
+-- are to be tried.
 --
 -- Run:   qnlua examples/dig.lua [@server] [-p port] [+short] name [type ...]
 --        qnlua examples/dig.lua [@server] [-p port] [+short] -x address
@@ -13,8 +14,8 @@
 
 local qn = require "qn"
 
-local ALL <const> = { "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT", "TLSA", "CAA", "NAPTR",
-  "SVCB", "HTTPS" }
+local ALL <const> = { "A", "AAAA", "CNAME", "MX", "NS", "PTR", "SOA", "SRV", "TXT", "TLSA", "CAA",
+  "NAPTR", "SVCB", "HTTPS" }
 local TYPES <const> = { ANY = true, ALL = true }
 for _, type in ipairs(ALL) do TYPES[type] = true end
 
@@ -31,8 +32,9 @@ while arg[i] do
     i = i + 1
     local address = assert(qn.address(arg[i] or ""))
     local a, b, c, d = address.bytes:byte(1, 4)
-    local digits = address.bytes:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
-    names[#names + 1] = address.protocol == "ipv4" and ("%d.%d.%d.%d.in-addr.arpa"):format(d, c, b, a)
+    local digits = address.bytes:gsub(".", function(one) return ("%02x"):format(one:byte()) end)
+    names[#names + 1] = address.protocol == "ipv4"
+      and ("%d.%d.%d.%d.in-addr.arpa"):format(d, c, b, a)
       or digits:reverse():gsub(".", "%0.") .. "ip6.arpa"
     types = { "PTR" }
   elseif word == "+short" then

@@ -19,7 +19,7 @@ local FAMILIES <const> = { any = 0, ipv4 = 1, ipv6 = 2 }
 -- resolver -> what only Lua needs to know of it
 local known = setmetatable({}, { __mode = "k" })
 
--- Options -------------------------------------------------------------------------------------------
+-- Options ----------------------------------------------------------------------------------------
 
 -- A list of strings from a string, an address or a list of these.
 local function strings(value)
@@ -94,7 +94,7 @@ lookup_rules.search = search_rule
 local reverse_rules, reverse_method_rules = call_rules {}
 local query_rules, query_method_rules = call_rules { random = random_rule }
 
--- Resolvers -----------------------------------------------------------------------------------------
+-- Resolvers --------------------------------------------------------------------------------------
 
 local function make(fields, where, level)
   local resolver, err = core.dns_resolver(fields)
@@ -189,7 +189,7 @@ function M.resolver(opts)
   return resolver, err
 end
 
--- Calls ---------------------------------------------------------------------------------------------
+-- Calls ------------------------------------------------------------------------------------------
 
 local function check_self(self, where)
   if not known[self] then

@@ -63,7 +63,8 @@ end
 local KEYS <const> = { mandatory = 0, alpn = 1, no_default_alpn = 2, port = 3, ipv4hint = 4, ech = 5,
   ipv6hint = 6, dohpath = 7, ohttp = 8 }
 
-local ALPHABET <const> = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+local ALPHABET <const> = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+  .. "abcdefghijklmnopqrstuvwxyz0123456789+/"
 
 local function base64(data)
   local out = {}
