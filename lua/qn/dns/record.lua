@@ -60,8 +60,8 @@ local function hex(data)
   return (data:gsub(".", function(c) return ("%02X"):format(c:byte()) end))
 end
 
-local KEYS <const> = { mandatory = 0, alpn = 1, no_default_alpn = 2, port = 3, ipv4hint = 4, ech = 5,
-  ipv6hint = 6, dohpath = 7, ohttp = 8 }
+local KEYS <const> = { mandatory = 0, alpn = 1, no_default_alpn = 2, port = 3, ipv4hint = 4,
+  ech = 5, ipv6hint = 6, dohpath = 7, ohttp = 8 }
 
 local ALPHABET <const> = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
   .. "abcdefghijklmnopqrstuvwxyz0123456789+/"
