@@ -35,6 +35,7 @@ typedef struct qn__question {
   uint8_t first, server; /* where it began; where it is */
   uint16_t attempt;
   bool tcp, plain;
+  bool no_edns; /* the server could not read EDNS */
   uint8_t name[];
 } question_t;
 
@@ -208,6 +209,7 @@ static void try_next(question_t *q)
   q->tcp = d->ways.use_tcp;
   /* Some old servers do not even answer what they cannot read. */
   q->plain = d->peers[q->server].plain || q->attempt >= d->n_peers;
+  q->no_edns = false;
   send_again(q);
 }
 
@@ -303,6 +305,7 @@ static void deal_with(question_t *q)
   qn__dns_peer_t *p = &q->dns->peers[q->server];
   if (q->rc == 0 || q->rc == QN_E_HOST_NOT_FOUND || q->rc == QN_E_NO_DATA) {
     p->failures = 0;
+    p->plain |= q->no_edns;
     answered(q);
   } else if (qn__list_empty(&q->askers)) {
     drop(q);
@@ -315,7 +318,7 @@ static void deal_with(question_t *q)
   } else if (q->rc == QN_E_CANCELLED) { /* other servers */
     begin(q);
   } else if (q->rc == QN_E_DNS_FORMERR && !q->plain) { /* RFC 6891 section 7 */
-    q->plain = p->plain = true;
+    q->plain = q->no_edns = true;
     send_again(q);
   } else {
     failed(q);

@@ -322,19 +322,28 @@ static void succeed(qn__lookup_t *l)
   }
 }
 
-static void on_delay(qn_timer_t *t) { succeed(QN__CONTAINER(t, qn__lookup_t, delay)); }
+/* Waited long enough: the rest comes later, or never. */
+static void on_delay(qn_timer_t *t)
+{
+  qn__lookup_t *l = QN__CONTAINER(t, qn__lookup_t, delay);
+  for (int i = 0; i < QN__PARTS && !l->stepwise; i++) {
+    qn__dns_unask(&l->part[i].ask);
+    l->pending &= ~parts[i].bit;
+  }
+  succeed(l);
+}
 
 /* Part of the answers is there: RFC 8305 section 3. */
 static void proceed_in_part(qn__lookup_t *l)
 {
-  if (!l->stepwise || l->late) {
+  if (l->late || !has_addresses(l) || qn_timer_armed(&l->delay)) {
     return;
   }
-  if (count(&l->part[QN__PART_IPV6]) > 0) {
+  if (l->stepwise && count(&l->part[QN__PART_IPV6]) > 0) {
     succeed(l);
-  } else if (count(&l->part[QN__PART_IPV4]) > 0 && !qn_timer_armed(&l->delay)) {
-    uint64_t at = qn_loop_now(l->loop) + QN__RESOLUTION_DELAY_MS;
-    if (qn_timer_start(l->loop, &l->delay, at, on_delay) < 0) {
+  } else {
+    uint64_t wait = l->stepwise ? QN__RESOLUTION_DELAY_MS : QN__FAMILY_WAIT_MS;
+    if (qn_timer_start(l->loop, &l->delay, qn_loop_now(l->loop) + wait, on_delay) < 0) {
       succeed(l);
     }
   }

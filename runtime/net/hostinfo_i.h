@@ -10,6 +10,8 @@
 #include "net/resolver_i.h"
 
 #define QN__RESOLUTION_DELAY_MS 50u /* RFC 8305 section 8 */
+/* How long addresses of one family wait for a server that says nothing of the other. */
+#define QN__FAMILY_WAIT_MS 2000u
 
 /* The question of one family. */
 typedef struct qn__lookup_part {

@@ -4,8 +4,9 @@
  * gives up all that is under way with a server, on either, when one connection ends. Each channel
  * makes one try; ids are ours (from the kernel), so is the socket: empty datagrams, which c-ares
  * takes for an error, are passed over, and a datagram is handed on as it came, where c-ares would
- * cut it at 512 bytes. Invariant: a channel has sockets, the server has an armed timer, exactly
- * while messages are under way.
+ * cut it at 512 bytes. Two channels take turns for UDP, so that a busy server does not see one port
+ * for ever, which would help to forge replies. Invariant: a channel has sockets, the server has an
+ * armed timer, exactly while messages are under way.
  */
 #define CARES_NO_DEPRECATED
 
@@ -26,6 +27,8 @@
 #define TICK_MIN_MS 5u              /* between two looks at what has timed out */
 #define DATAGRAM_MAX 4097           /* c-ares reads this much at once */
 #define RECEIVE_BUFFER (512 * 1024) /* a window of replies must fit in */
+#define DATAGRAMS_AT_ONCE 512       /* read beneath one event: a flood must not hold the loop */
+#define MESSAGES_PER_PORT 500       /* sent from one port, if another can be had */
 
 typedef struct watch {
   uv_poll_t uv;
@@ -45,17 +48,23 @@ typedef struct channel {
   bool lost;            /* the one that was closed last had */
   int error;            /* of the last call for a socket */
   size_t under_way;     /* messages */
+  unsigned sent;        /* since the channel had its turn */
+  unsigned budget;      /* datagrams that may still be read beneath this event */
   size_t datagram;      /* bytes in `bytes`; 0: none */
   const uint8_t *bytes; /* where c-ares has just read a datagram to; valid beneath its call */
 } channel_t;
+
+enum { UDP, UDP_TOO, TCP, CHANNELS };
 
 struct qn__dns_server {
   qn_loop_t *loop;
   qn_addr_t address;
   uint64_t timeout;
   qn_timer_t timer;
-  int cancelled; /* why messages are being cancelled */
-  channel_t udp, tcp;
+  int cancelled;    /* why messages are being cancelled */
+  size_t under_way; /* messages of all channels */
+  int turn;         /* UDP or UDP_TOO */
+  channel_t channels[CHANNELS];
 };
 
 typedef struct message {
@@ -72,6 +81,7 @@ static void on_poll(uv_poll_t *uv, int status, int events)
   ares_channel ares = w->channel->ares;
   ares_socket_t fd = w->fd;
   bool failed = status < 0; /* libuv has stopped the handle: the call below meets the error */
+  w->channel->budget = DATAGRAMS_AT_ONCE;
   ares_process_fd(ares, failed || (events & UV_READABLE) != 0 ? fd : ARES_SOCKET_BAD,
                   failed || (events & UV_WRITABLE) != 0 ? fd : ARES_SOCKET_BAD);
   if (failed && !w->closing) {
@@ -197,10 +207,17 @@ static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int fla
                             struct sockaddr *from, ares_socklen_t *from_size, void *arg)
 {
   channel_t *c = arg;
-  ares_ssize_t n;
-  do {
+  ares_ssize_t n = 0;
+  bool again = true;
+  while (again) {
+    if (!c->tcp && c->budget == 0) { /* the poll will tell that there is more */
+      errno = EAGAIN;
+      return -1;
+    }
+    c->budget -= !c->tcp;
     n = recvfrom(fd, buffer, size, flags, from, from_size);
-  } while (n == 0 && !c->tcp && size > 0);
+    again = n == 0 && !c->tcp && size > 0;
+  }
   c->bytes = buffer;
   c->datagram = n > 0 && !c->tcp ? (size_t)n : 0;
   return n;
@@ -251,7 +268,7 @@ static int init(channel_t *c)
   struct ares_options o = {
       .flags = ARES_FLAG_NOSEARCH | ARES_FLAG_NOALIASES | ARES_FLAG_NOCHECKRESP | ARES_FLAG_IGNTC |
                (c->tcp ? ARES_FLAG_USEVC : 0),
-      .timeout = (int)(s->timeout < TIMEOUT_MAX_MS ? s->timeout : TIMEOUT_MAX_MS),
+      .timeout = (int)s->timeout,
       .tries = 1,
       .ndots = 0,
       .servers = &any,
@@ -317,15 +334,15 @@ static void arm(qn__dns_server_t *s, uint64_t ms);
 static void on_timer(qn_timer_t *t)
 {
   qn__dns_server_t *s = QN__CONTAINER(t, qn__dns_server_t, timer);
-  channel_t *both[] = {&s->udp, &s->tcp};
   uint64_t next = UINT64_MAX;
-  for (int i = 0; i < 2; i++) {
+  for (int i = 0; i < CHANNELS; i++) {
+    channel_t *c = &s->channels[i];
     struct timeval left, *found = NULL;
-    if (both[i]->under_way > 0) {
-      ares_process_fd(both[i]->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    if (c->under_way > 0) {
+      ares_process_fd(c->ares, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
     }
-    if (both[i]->under_way > 0) {
-      found = ares_timeout(both[i]->ares, NULL, &left);
+    if (c->under_way > 0) {
+      found = ares_timeout(c->ares, NULL, &left);
     }
     if (found != NULL) {
       uint64_t ms = (uint64_t)left.tv_sec * 1000 + (uint64_t)left.tv_usec / 1000 + 1;
@@ -359,7 +376,7 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *data, i
   (void)timeouts;
   qn_free(m);
   c->under_way--;
-  if (s->udp.under_way + s->tcp.under_way == 0) {
+  if (--s->under_way == 0) {
     qn_timer_stop(s->loop, &s->timer);
   }
   /* c-ares shows its own reading of an answer, or what is left of it; the datagram is still there.
@@ -379,10 +396,27 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *data, i
   reply(to, rc < 0 ? rc : QN_E_DNS_REPLY, NULL, 0);
 }
 
+/* The channel for the next message. */
+static channel_t *choose(qn__dns_server_t *s, bool tcp)
+{
+  const channel_t *now = &s->channels[s->turn], *other = &s->channels[UDP + UDP_TOO - s->turn];
+  if (tcp) {
+    return &s->channels[TCP];
+  }
+  if (now->sent >= MESSAGES_PER_PORT && other->under_way == 0) {
+    s->turn = UDP + UDP_TOO - s->turn;
+    s->channels[s->turn].sent = 0;
+  }
+  if (s->channels[s->turn].under_way == 0) { /* its socket is closed: another port anyway */
+    s->channels[s->turn].sent = 0;
+  }
+  return &s->channels[s->turn];
+}
+
 void qn__dns_server_send(qn__dns_server_t *s, bool tcp, const uint8_t *message, size_t size,
                          qn__dns_reply_fn reply, void *arg)
 {
-  channel_t *c = tcp ? &s->tcp : &s->udp;
+  channel_t *c = choose(s, tcp);
   int rc = open_channel(c);
   message_t *m = rc == 0 ? qn_malloc(sizeof *m) : NULL;
   if (m == NULL) {
@@ -391,6 +425,8 @@ void qn__dns_server_send(qn__dns_server_t *s, bool tcp, const uint8_t *message, 
   }
   *m = (message_t){.channel = c, .reply = reply, .arg = arg};
   c->under_way++;
+  s->under_way++;
+  c->sent++;
   c->datagram = 0;
   if (c->watches == NULL) {
     c->error = 0;
@@ -412,19 +448,21 @@ int qn__dns_server_new(qn_loop_t *loop, const qn_addr_t *address, uint64_t timeo
   }
   s->loop = loop;
   s->address = *address;
-  s->timeout = timeout;
+  s->timeout = timeout < TIMEOUT_MAX_MS ? timeout : TIMEOUT_MAX_MS;
+  s->timeout = s->timeout > 0 ? s->timeout : 1;
   s->cancelled = QN_E_CANCELLED;
-  s->udp.server = s->tcp.server = s;
-  s->tcp.tcp = true;
+  for (int i = 0; i < CHANNELS; i++) {
+    s->channels[i].server = s;
+    s->channels[i].tcp = i == TCP;
+  }
   return 0;
 }
 
 void qn__dns_server_cancel(qn__dns_server_t *s)
 {
-  channel_t *both[] = {&s->udp, &s->tcp};
-  for (int i = 0; i < 2; i++) {
-    if (both[i]->under_way > 0) {
-      ares_cancel(both[i]->ares);
+  for (int i = 0; i < CHANNELS; i++) {
+    if (s->channels[i].under_way > 0) {
+      ares_cancel(s->channels[i].ares);
     }
   }
 }
@@ -432,11 +470,10 @@ void qn__dns_server_cancel(qn__dns_server_t *s)
 void qn__dns_server_free(qn__dns_server_t *s)
 {
   if (s != NULL) {
-    if (s->udp.ares != NULL) {
-      ares_destroy(s->udp.ares);
-    }
-    if (s->tcp.ares != NULL) {
-      ares_destroy(s->tcp.ares);
+    for (int i = 0; i < CHANNELS; i++) {
+      if (s->channels[i].ares != NULL) {
+        ares_destroy(s->channels[i].ares);
+      }
     }
     qn_timer_stop(s->loop, &s->timer);
     qn_free(s);

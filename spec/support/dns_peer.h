@@ -2,6 +2,7 @@
  * TCP).
  *
  * #include it after wire.h. What it does is said by the first label of the name:
+ *   no6            nothing for AAAA             flood          the answer after 2,000 others
  *   drop           nothing                      late4, late6   that family's answer after LATE_MS
  *   servfail refused notimp formerr             that rcode     nx, nxraw   NXDOMAIN with, without
  * SOA wrongid wrongq short garbage loop           lies           empty       an empty datagram
@@ -36,6 +37,8 @@ typedef struct dns_peer {
   char text[QN_ADDR_TEXT];
   pthread_t thread;
   atomic_int asked, asked_tcp, connections;
+  atomic_int ports; /* different ones that asked, up to 64 */
+  uint16_t port[64];
   atomic_bool deaf; /* reads and says nothing */
   atomic_int force; /* an rcode for everything; 0: none */
   int conns[DNS_PEER_CONNS];
@@ -125,7 +128,8 @@ static size_t dns_peer_reply(const dns_peer_t *p, const dns_asked_t *q, uint8_t 
   rcode = dns_peer_is(q, "nx") || dns_peer_is(q, "nxraw") ? 3 : rcode;
   rcode = dns_peer_is(q, "noedns") && q->edns ? 1 : rcode;
   o[3] = (uint8_t)(0x80 | rcode);
-  if (dns_peer_is(q, "drop") || (dns_peer_is(q, "mute") && q->edns)) {
+  if (dns_peer_is(q, "drop") || (dns_peer_is(q, "no6") && q->type == QN_DNS_AAAA) ||
+      (dns_peer_is(q, "mute") && q->edns)) {
     return 0;
   }
   bool tc = strncasecmp(q->label, "tc", 2) == 0 || dns_peer_is(q, "many");
@@ -182,6 +186,18 @@ static size_t dns_peer_reply(const dns_peer_t *p, const dns_asked_t *q, uint8_t 
   return n;
 }
 
+static void dns_peer_port(dns_peer_t *p, uint16_t port)
+{
+  int n = atomic_load(&p->ports), i = 0;
+  while (i < n && p->port[i] != port) {
+    i++;
+  }
+  if (i == n && n < 64) {
+    p->port[i] = port;
+    atomic_store(&p->ports, n + 1);
+  }
+}
+
 static void dns_peer_udp(dns_peer_t *p)
 {
   uint8_t in[1500], out[16384];
@@ -193,12 +209,19 @@ static void dns_peer_udp(dns_peer_t *p)
     return;
   }
   atomic_fetch_add(&p->asked, 1);
+  dns_peer_port(p, from.sin_port);
   if (atomic_load(&p->deaf)) {
     return;
   }
   size_t reply = dns_peer_reply(p, &q, out);
   if (dns_peer_is(&q, "empty")) {
     sendto(p->udp, out, 0, 0, (struct sockaddr *)&from, size);
+  }
+  for (int i = 0; dns_peer_is(&q, "flood") && i < 2000; i++) {
+    sendto(p->udp, out, i % 3 ? 11 : 0, 0, (struct sockaddr *)&from, size);
+    if (i % 100 == 99) {
+      usleep(500); /* there is room for this much */
+    }
   }
   bool late = (dns_peer_is(&q, "late4") && q.type == QN_DNS_A) ||
               (dns_peer_is(&q, "late6") && q.type == QN_DNS_AAAA);

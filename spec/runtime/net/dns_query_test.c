@@ -114,6 +114,7 @@ TEST(every_way_to_answer)
       {"one.test", 0},
       {"chain.test", 0},
       {"empty.test", 0},
+      {"flood.test", 0},
       {"noedns.test", 0},
       {"mute.test", 0},
       {"tc.test", 0},
@@ -213,6 +214,7 @@ TEST(many_questions_at_once)
   }
   CHECK_INT(lost, 0);
   CHECK_INT(atomic_load(&peer.asked), N); /* none had to be asked twice */
+  CHECK(atomic_load(&peer.ports) >= 5);   /* that who forges would have to know */
   check_idle();
   end();
 }
@@ -271,6 +273,18 @@ TEST(another_server_is_asked)
   CHECK_INT(result_of("two.test"), 0);
   CHECK_INT(atomic_load(&first.asked), asked + 1);
   dns_peer_end(&first);
+  end();
+}
+
+TEST(a_server_without_edns)
+{
+  begin();
+  CHECK_INT(result_of("formerr.test"), QN_E_DNS_FORMERR);
+  CHECK_INT(atomic_load(&peer.asked), 2); /* it is no matter of EDNS */
+  CHECK_INT(result_of("noedns.test"), 0);
+  CHECK_INT(atomic_load(&peer.asked), 4);
+  CHECK_INT(result_of("noedns.test"), 0); /* known by now */
+  CHECK_INT(atomic_load(&peer.asked), 5);
   end();
 }
 

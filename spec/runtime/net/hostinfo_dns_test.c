@@ -275,6 +275,23 @@ TEST(steps_ipv6_is_late)
   rig_end();
 }
 
+/* A server that says nothing of IPv6 does not make the name unknown, nor take all the time. */
+TEST(a_family_that_never_comes)
+{
+  wire_op_t w;
+  rig_begin();
+  qn_resolver_opts_t o = rig_opts();
+  o.try_timeout = 60000;
+  rig_resolver(&o);
+  REQUIRE_INT(rig_ask("no6.test", QN_FAMILY_ANY, false, &w), QN_AGAIN);
+  WAIT_UNTIL(w.done);
+  CHECK_STR(rig_list(&w), "127.0.0.2");
+  CHECK_INT(qn_resolve_more(&w.op), 0);
+  qn_resolve_end(&w.op);
+  WAIT_UNTIL(!qn_loop_alive(wire.loop));
+  rig_end();
+}
+
 TEST(steps_can_be_left)
 {
   for (int step = 0; step < 4; step++) {
