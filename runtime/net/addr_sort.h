@@ -5,6 +5,9 @@
  * gai.conf(5) is not read. Whether a destination can be reached, and from which source, is asked
  * from the kernel by connecting an UDP socket, which sends nothing. Invariant: the result is a
  * permutation of what was given, and the sort is stable (rule 10).
+ *
+ * Rule 9 (longest matching prefix) is for IPv6 alone: IPv4 prefixes say nothing about the way, and
+ * preferring them would undo what name servers do by rotating addresses.
  */
 #ifndef QN_NET_ADDR_SORT_H
 #define QN_NET_ADDR_SORT_H
