@@ -2,7 +2,7 @@
 
 local snippets = require "spec.support.snippets"
 
-local pages <const> = { "tasks-and-failure", "streams", "servers", "embedding", "program", "addresses",
+local pages <const> = { "tasks-and-failure", "streams", "servers", "embedding", "program", "addresses", "datagrams", "urls",
   "connecting", "names" }
 
 describe("docs/guide", function()

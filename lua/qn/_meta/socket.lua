@@ -60,6 +60,9 @@ function Socket:bind(addr, port, mode) end
 ---| "tos" # IP type of service or traffic class
 ---| "ttl" # hop limit
 ---| "reuse_address" # 0 or 1
+---| "multicast_ttl" # hop limit of multicast
+---| "multicast_loopback" # 0 or 1: multicast is received on this machine, too
+---| "mtu_discover" # 0 never, 1 as the route says, 2 always, 3 as 2 but sizes are not refused
 ---| "reuse_port" # 0 or 1
 ---| "oob_inline" # 0 or 1
 ---| "broadcast" # 0 or 1
