@@ -64,7 +64,7 @@ local function number(i, default)
 end
 
 if arg[1] == "serve" then
-  serve(arg[2] or qn.host_name and qn.host_name() or "host", number(3, 0), math.tointeger(number(4, PORT)))
+  serve(arg[2] or "host", number(3, 0), math.tointeger(number(4, PORT)))
 else
   ask(math.tointeger(number(2, PORT)), number(3, 1), number(4, math.huge))
 end

@@ -31,9 +31,11 @@ for question, from in socket:each() do
   if #question >= 48 and question:byte(1) & 7 == 3 then -- mode 3: a client
     local version = question:byte(1) & 0x38
     -- mode 4: server; stratum 1, poll, precision; root delay and dispersion; the source "LOCL"
-    local head = string.char(version | 4, 1, question:byte(3), 0xec) .. (">I4 I4 c4"):pack(0, 0, "LOCL")
+    local head = string.char(version | 4, 1, question:byte(3), 0xec)
+      .. (">I4 I4 c4"):pack(0, 0, "LOCL")
     -- reference, the client's own stamp, received, sent
-    local ok, err = from:reply(head .. now .. question:sub(41, 48) .. now .. stamp(qn.time() + offset))
+    local ok, err = from:reply(head .. now .. question:sub(41, 48) .. now
+      .. stamp(qn.time() + offset))
     print(ok and "answered " .. tostring(from.address) or "cannot answer: " .. tostring(err))
     io.stdout:flush()
   end

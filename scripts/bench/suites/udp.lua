@@ -61,11 +61,11 @@ local BATCH <const> = { [WINDOW_64] = 1.05 }
 return {
   name = "udp",
   about = [[
-Echo of datagrams over loopback with 64 of them under way, server on one core, load generator on the
-other, a fresh server for each measurement. CPU ratio: CPU time per datagram of the raw C libuv server
-(one recvmsg and one sendmsg each) divided by the subject's, in the same round; 1.00 is as cheap as C,
-more is better. "libuv again" is the reference once more: how far it is from 1.00 is the noise of this
-run. "Batches" is recv_batch and send_batch, which leave as segments of one send.
+Echo of datagrams over loopback with 64 of them under way, server on one core, load generator on
+the other, a fresh server for each measurement. CPU ratio: CPU time per datagram of the raw C libuv
+server (one recvmsg and one sendmsg each) divided by the subject's, in the same round; 1.00 is as
+cheap as C, more is better. "libuv again" is the reference once more: how far it is from 1.00 is the
+noise of this run. "Batches" is recv_batch and send_batch, which leave as segments of one send.
 ]],
   reference = "uv",
   rounds = 9,
