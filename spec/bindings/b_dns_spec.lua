@@ -167,3 +167,41 @@ describe("core.dns_literal", function()
     end
   end)
 end)
+
+-- The hook is compiled into debug builds only, which is where the specs run.
+if core.alloc_fail_at then
+  describe("without memory", function()
+    it("a look-up fails, or finds what it would have found, and leaves nothing behind", function()
+      local fault <close> = dns.fault()
+      local calls = {
+        function(r) return r:lookup("chain.test", { timeout = 0.5 }) end,
+        function(r) return r:query("trunc.test", "A", { timeout = 0.5 }) end,
+        function(r) return r:reverse("192.0.2.1", { timeout = 0.5 }) end,
+      }
+      for i, call in ipairs(calls) do
+        local rounds, happened, failures = 0, nil, 0
+        repeat
+          rounds = rounds + 1
+          core.alloc_fail_at(rounds)
+          local ok, resolver, err = pcall(qn.dns.resolver, { servers = fault.address, timeout = 0.02 })
+          local result
+          if ok and resolver then
+            ok, result, err = pcall(call, resolver)
+            resolver:close()
+          end
+          happened = core.alloc_fail_at(0)
+          if not (ok and result) then
+            failures = failures + 1
+          end
+          assert.is_true(ok, tostring(resolver))
+          assert.is_true(result ~= nil or qn.is_error(err), tostring(err))
+          if not happened and i < 3 then
+            assert.is_truthy(result, tostring(err))
+          end
+          assert(rounds < 1000)
+        until not happened
+        assert.is_true(rounds > 5 and failures > 2, rounds .. " " .. failures)
+      end
+    end)
+  end)
+end
