@@ -34,7 +34,7 @@ typedef struct qn_resolver_opts {
   unsigned ndots;       /* 0: resolv.conf's (1) */
 } qn_resolver_opts_t;
 
-/* QN_E_INVALID: a server that is no literal. */
+/* QN_E_INVALID: a server that is no literal; QN_E_LIMIT: more than 8 servers or 32 domains. */
 QN_API int qn_resolver_new(qn_loop_t *loop, const qn_resolver_opts_t *opts, qn_resolver_t **out);
 /* The loop's own one, made on first use by the system's files, which are read again when they have
  * changed. The loop frees it. NULL when out of memory. */
@@ -59,7 +59,8 @@ typedef struct qn_resolve_opts {
 
 /* Literals are answered at once: returns 0 and fills `*out` (`op` is not used). QN_AGAIN: `op`
  * settles with 0 or an error; in `done`, qn_resolved(op) gives the list until qn_resolve_end(op),
- * which every `done` must call. Addresses are in the order of RFC 6724. QN_E_HOST_NOT_FOUND: no
+ * which every `done` must call. Addresses are in the order of RFC 6724; without `family`, those of
+ * one wait for the other two seconds at most. QN_E_HOST_NOT_FOUND: no
  * such name, or no address of `family`; QN_E_INVALID: the name is empty, a wildcard or too long;
  * QN_E_BAD_HOST: IDNA refuses it; QN_E_TIMEOUT and the QN_E_DNS_ errors: the servers. */
 QN_API int qn_resolve(qn_loop_t *loop, const qn_resolve_opts_t *opts, qn_op_t *op, qn_addr_t *out);
