@@ -81,6 +81,12 @@ describe("examples", function()
     assert.equal(quoted("fortune.lua"), run("fortune.lua"))
   end)
 
+  it("url_inspector.lua: three samples, a mode and a base", function()
+    assert.equal(quoted("url_inspector.lua"), run("url_inspector.lua"))
+    local out = run("url_inspector.lua", "-m", "whatwg", "-b", "http://h/a/b", "../c d")
+    assert.truthy(out:find("^http://h/c%%20d\n"))
+  end)
+
   it("fortune_server.lua and both clients", function()
     local server <close> = serve("fortune_server.lua", "127.0.0.1", 0)
     local expected = quoted("fortune_server.lua"):gsub("4001", server.port)

@@ -139,6 +139,8 @@ local live = {
   ["qn.TextStream"] = function() return qn.text_stream("") end,
   ["qn.Address"] = function() return qn.address("::1") end,
   ["qn.DataStream"] = function() return qn.data_stream("") end,
+  ["qn.Url"] = function() return qn.url("http://h/") end,
+  ["qn.UrlQuery"] = function() return qn.url.query("") end,
   ["qn.Resolver"] = function() return assert(qn.dns.resolver()) end,
   ["qn.DnsRecord"] = function() return require "qn.dns.record".record {} end,
 }
@@ -164,6 +166,7 @@ describe("annotations", function()
   it("of the modules name their functions, all and no other", function()
     local modules = { ["qn.address"] = qn.address, ["qn.interfaces"] = qn.interfaces,
       qn = qn, ["qn.tcp"] = qn.tcp, ["qn.udp"] = qn.udp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file,
+      ["qn.url"] = qn.url,
       ["qn.dns"] = qn.dns }
     for name, module in pairs(modules) do
       for function_name in pairs(documented[name].functions) do
@@ -256,6 +259,14 @@ describe("documented options", function()
     { "qn.ReverseOptions", function(opts) qn.dns.reverse("127.0.0.1", opts) end },
     { "qn.QueryOptions", function(opts) qn.dns.query("x.test", "A", opts) end },
     { "qn.ResolverOptions", function(opts) qn.dns.resolver(opts) end },
+    { "qn.UrlOptions", function(opts) qn.url("x", "user_input", opts) end },
+    { "qn.UrlAdjustOptions", function(opts) qn.url("x"):adjusted(opts) end },
+    { "qn.UrlAdjustOptions", function(opts) qn.url("x"):matches(qn.url("x"), opts) end },
+    { "qn.UrlFormatOptions", function(opts) qn.url("x"):to_string(opts) end },
+    { "qn.UrlResolveOptions", function(opts) qn.url("x"):resolve("x", opts) end },
+    { "qn.UrlQueryOptions", function(opts) qn.url.query("x", opts) end },
+    { "qn.UrlQueryOptions", function(opts) qn.url("x"):query_items(opts) end },
+    { "qn.UrlAceOptions", function(opts) qn.url.to_ace("x", opts) end },
     { "qn.UnixListenOptions", function(opts) qn.unix.listen("@qn-meta", opts) end },
   }
 

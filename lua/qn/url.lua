@@ -7,6 +7,7 @@ local core = require "qn.core"
 local options = require "qn.options"
 local query = require "qn.url.query"
 
+---@class qn.Url
 local Url = core.methods("Url")
 
 ---URLs (QUrl). Call it: `qn.url(text [, mode [, opts]])`.
@@ -16,8 +17,14 @@ local M = {}
 
 local MODES <const> = { "tolerant", "strict", "user_input", "whatwg" }
 
+local function is_url(v)
+  return type(v) == "userdata" and pcall(Url.normalized, v)
+end
+
 local PARSE_RULES <const> = {
-  base = { type = "any" },
+  base = { check = function(v)
+    return type(v) == "string" or is_url(v), "a string or a URL"
+  end },
   working_dir = { type = "string", check = function(path)
     if not path:find("^/") then
       return nil, "an absolute path"

@@ -195,6 +195,10 @@ describe("QUrl", function()
     assert.is_true(url "http://h/x/../a" <= url "http://h/a")
     local seen = { [url("http://h:80/%61").key] = true }
     assert.is_true(seen[url("http://h/a").key])
+    local data = qn.data_stream("")
+    data:write_url(url "http://u:p@h/a b")
+    data = qn.data_stream(data:string())
+    assert.equal(url "http://u:p@h/a%20b", url(data:read_url()))
   end)
 
   it("URL-16 hosts", function()

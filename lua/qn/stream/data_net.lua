@@ -44,6 +44,9 @@ function Data:write_url(url)
   if url == nil or url == NULL then
     return self:write_bytes(nil)
   end
+  if type(url) == "userdata" and url.to_string then
+    url = url:to_string() -- tostring leaves the password out
+  end
   local text = to_text(url, "write_url", "URL or nil")
   return self:write_bytes((text:gsub("[\0-\x20\x7F-\xFF\"<>\\^`{|}]", function(c)
     return ("%%%02X"):format(c:byte())
