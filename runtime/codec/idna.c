@@ -111,10 +111,37 @@ static bool joins(const uint8_t *at, const uint8_t *end, bool transitional)
   return props.joins || props.mark;
 }
 
+/* Applies what is newer than libidn2's tables; what became valid stays. Never longer. */
+static size_t renew(const char *text, size_t size, char *out)
+{
+  const uint8_t *at = (const uint8_t *)text, *end = at + size;
+  size_t n = 0;
+  while (at < end) {
+    const uint8_t *from = at;
+    int32_t c = qn__utf8_next(&at, end);
+    uint32_t newer;
+    if (c < 0 || !qn__idna_newer((uint32_t)c, &newer)) {
+      memcpy(out + n, from, (size_t)(at - from));
+      n += (size_t)(at - from);
+    } else if (newer != 0) {
+      n += qn__utf8_put(newer, out + n);
+    }
+  }
+  return n;
+}
+
+/* What libidn2 is not asked about: 0, or the code point that it becomes. */
+static uint32_t kept_point(uint32_t c, bool transitional)
+{
+  uint32_t newer, kept = transitional ? 0 : deviation(c);
+  return kept == 0 && qn__idna_newer(c, &newer) ? newer : kept;
+}
+
 /* Steps 1 and 2 of UTS 46 section 4: map and normalize. */
 static bool map(const char *text, size_t size, bool transitional, points_t *to)
 {
-  const uint8_t *at = (const uint8_t *)text, *end = at + size;
+  char renewed[4 * QN__PUNYCODE_MAX]; /* the longest text: a label that came as Punycode */
+  const uint8_t *at = (const uint8_t *)renewed, *end = at + renew(text, size, renewed);
   to->size = 0;
   while (at < end) {
     const uint8_t *from = at;
@@ -122,7 +149,7 @@ static bool map(const char *text, size_t size, bool transitional, points_t *to)
     if (c <= 0) {
       return false;
     }
-    uint32_t kept = transitional ? 0 : deviation((uint32_t)c);
+    uint32_t kept = kept_point((uint32_t)c, transitional);
     bool joined = at < end && joins(at, end, transitional);
     if (kept == 0 && (c == '.' || (c < 0x80 && !joined))) {
       kept = (uint32_t)(c >= 'A' && c <= 'Z' ? c | 0x20 : c);

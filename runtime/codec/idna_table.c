@@ -184,3 +184,32 @@ qn__idna_props_t qn__idna_props(uint32_t c)
                             .virama = (run >> 4 & 1) != 0,
                             .joins = (run >> 8 & 1) != 0};
 }
+
+/* Of the mapping table of UTS 46 revision 35, for what was disallowed or not assigned before.
+ * Letters of scripts newer than Unicode 14 are left out, ideographs are not. */
+static const struct change {
+  uint32_t first, last;
+  uint32_t to; /* of the first; 0: ignored */
+} changes[] = {
+    {0x04c0, 0x04c0, 0x04cf},    {0x10a0, 0x10c5, 0x2d00},   {0x115f, 0x1160, 0},
+    {0x17b4, 0x17b5, 0},         {0x1806, 0x1806, 0x1806},   {0x180e, 0x180e, 0},
+    {0x206a, 0x206f, 0},         {0x2132, 0x2132, 0x214e},   {0x2183, 0x2183, 0x2184},
+    {0x3164, 0x3164, 0},         {0xffa0, 0xffa0, 0},        {0x1d173, 0x1d17a, 0},
+    {0x2ebf0, 0x2ee5d, 0x2ebf0}, {0x2f868, 0x2f868, 0x36fc}, {0x2f874, 0x2f874, 0x5f53},
+    {0x2f91f, 0x2f91f, 0x243ab}, {0x2f95f, 0x2f95f, 0x7aee}, {0x2f9bf, 0x2f9bf, 0x45d7},
+    {0x31350, 0x33479, 0x31350},
+};
+
+bool qn__idna_newer(uint32_t c, uint32_t *to)
+{
+  if (c < changes[0].first) {
+    return false;
+  }
+  for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++) {
+    if (c >= changes[i].first && c <= changes[i].last) {
+      *to = changes[i].to != 0 ? changes[i].to + (c - changes[i].first) : 0;
+      return true;
+    }
+  }
+  return false;
+}

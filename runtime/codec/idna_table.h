@@ -36,4 +36,8 @@ typedef struct qn__idna_props {
 
 qn__idna_props_t qn__idna_props(uint32_t c);
 
+/* What UTS 46 says otherwise since the version of libidn2's tables (Unicode 14): true, and `*to` is
+ * the mapping, the code point itself where it became valid, 0 where it became ignored. */
+bool qn__idna_newer(uint32_t c, uint32_t *to);
+
 #endif

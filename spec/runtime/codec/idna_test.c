@@ -84,6 +84,20 @@ TEST(deviations)
   unicode("xn--fa-hia.de", 0, "fa\xc3\x9f.de");
 }
 
+TEST(what_is_newer_than_the_tables_of_libidn2)
+{
+  ascii("\xe1\x82\xa0", 0, "xn--rkj");                     /* U+10A0 is mapped */
+  ascii("\xd3\x80", 0, "xn--s5a");                         /* U+04C0 */
+  ascii("\xe2\x84\xb2", QN__IDNA_TRANSITIONAL, "xn--73g"); /* U+2132 */
+  ascii("a\xe1\x85\x9f\xcc\x81", 0, "xn--1ca");            /* U+115F is ignored */
+  ascii("a\xe3\x85\xa4.b", 0, "a.b");                      /* U+3164 */
+  ascii("\xf0\xaf\xa1\xa8", 0, "xn--snl");                 /* U+2F868 */
+  ascii("a\xe1\xa0\x86", 0, "xn--a-f3j");                  /* U+1806 is valid */
+  ascii("\xf0\xb1\x8d\x90", 0, "xn--8o8n");                /* U+31350 is assigned */
+  ascii("\xf0\xb3\x91\xba", 0, NULL);                      /* U+3347A is not */
+  ascii("xn--7md", 0, NULL);                               /* nor is a mapped one in Punycode */
+}
+
 TEST(ascii_beside_solidus_overlay_composes)
 {
   ascii("\xe2\x89\xa0", 0, "xn--1ch");
