@@ -4,6 +4,7 @@
 
 local qn = require "qn"
 local annotations = require "scripts.annotations"
+local pipes = require "spec.support.pipes"
 
 local function read_file(path)
   local file <close> = assert(io.open(path, "rb"))
@@ -127,7 +128,7 @@ local live = {
   ["qn.Task"] = function() return qn.current() end,
   ["qn.Signal"] = function() return assert(qn.signal("usr2")) end,
   ["qn.File"] = function() return assert(qn.file.open("/dev/null")) end,
-  ["qn.Notifier"] = function() return assert(qn.notifier(2, "exception")) end,
+  ["qn.Notifier"] = function() return assert(qn.notifier(pipes.pipe().r.file, "read")) end,
   ["qn.Error"] = function() return qn.error("io", "x") end,
   ["qn.Deadline"] = function() return qn.deadline(60) end,
   ["qn.Channel"] = function() return qn.channel() end,
