@@ -148,7 +148,9 @@ static void drop_fd(qn_udp_t *u)
   u->watcher->u = NULL;
   uv_close((uv_handle_t *)&u->watcher->uv, on_watcher_closed);
   u->watcher = NULL;
-  (void)close(u->fd); /* libuv has stopped looking at it */
+  if (u->fd >= 0) {
+    (void)close(u->fd); /* libuv has stopped looking at it */
+  }
   u->fd = -1;
   u->armed = 0;
   u->readable = u->told = u->blocked = u->has_error = false;
@@ -173,8 +175,9 @@ static int take_fd(qn_udp_t *u, int fd, int domain)
   u->fd = fd;
   u->domain = domain;
   u->has_control = u->local_any || (u->flags & (QN_UDP_DETAILS | QN_UDP_GRO));
-  rc = qn__udp_arm(u); /* a reader may have come first */
+  rc = qn__udp_arm(u); /* an onlooker may have come first */
   if (rc < 0) {
+    u->fd = -1; /* it stays the caller's */
     drop_fd(u);
   }
   return rc;
@@ -263,7 +266,7 @@ static int open_fd(const qn_udp_t *u, int *domain, int *out)
 
 int qn__udp_need_fd(qn_udp_t *u, int domain)
 {
-  int fd, rc;
+  int fd = -1, rc;
   if (u->fd >= 0) {
     return 0;
   }

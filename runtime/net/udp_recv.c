@@ -382,6 +382,9 @@ int64_t qn_udp_pending(qn_udp_t *u)
   if (!qn__udp_has(u)) {
     u->readable = true; /* ask the kernel even when it has not said anything */
     qn__udp_fill(u);
+    if (qn__udp_has(u) && (u->reader != NULL || u->onlooker != NULL)) {
+      qn_ready_queue(u->loop, &u->ready); /* the kernel will not tell them any more */
+    }
   }
   return u->at < u->n ? (int64_t)part(u, &u->items[u->at]) : QN_AGAIN;
 }
