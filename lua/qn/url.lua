@@ -58,7 +58,13 @@ local function parse_with_options(text, mode, opts)
     error(("bad argument #1 to 'qn.url' (string expected, got %s)"):format(type(text)), 3)
   end
   if opts.base ~= nil and mode ~= "whatwg" then
-    local base = type(opts.base) == "string" and assert(core.url_parse(opts.base, mode)) or opts.base
+    local base, err = opts.base, nil
+    if type(base) == "string" then
+      base, err = core.url_parse(base, mode)
+    end
+    if not base then
+      return nil, err
+    end
     return base:resolve(text)
   end
   if mode == "user_input" and opts.working_dir then
@@ -100,6 +106,7 @@ function M.parse(text, mode, opts)
   return parse_with_options(text, mode, opts)
 end
 
+---The names of the modes.
 ---@return string[] modes the names of the modes
 function M.modes()
   return table.move(MODES, 1, #MODES, 1, {})
@@ -277,6 +284,7 @@ function Url:query_items(opts)
   return query.new(self.encoded_query or "", opts):items()
 end
 
+---The value of the first item of that name.
 ---@param name string
 ---@param opts? qn.UrlQueryOptions
 ---@return string? value of the first item of that name; "" for one without "="
@@ -284,6 +292,7 @@ function Url:query_value(name, opts)
   return query.new(self.encoded_query or "", opts):get(name)
 end
 
+---The values of all items of that name.
 ---@param name string
 ---@param opts? qn.UrlQueryOptions
 ---@return string[] values of all items of that name
@@ -291,6 +300,7 @@ function Url:query_values(name, opts)
   return query.new(self.encoded_query or "", opts):get_all(name)
 end
 
+---Whether the query has an item of that name.
 ---@param name string
 ---@param opts? qn.UrlQueryOptions
 ---@return boolean

@@ -3,7 +3,9 @@
 -- url_qn.lua and url_socket.lua; prints one JSON line per case.
 local folder = arg[0]:match("^(.*)/[^/]*$") or "."
 
-local COUNTS <const> = { ["typical"] = 600000, ["to be repaired"] = 200000, ["long query"] = 100000 }
+local COUNTS <const> = {
+  ["typical"] = 600000, ["to be repaired"] = 200000, ["long query"] = 100000,
+}
 
 local function read_list()
   local lists = {}

@@ -130,6 +130,7 @@ local function split(self, text)
   return item or { "", "", bare = true }
 end
 
+---All items.
 ---@return string[][] items a list of {name, value}, in order; `bare` is set in one without "="
 function Query:items()
   return core.url_query_split(self:to_string(), self.value, self.pair, self.form, self.encoded)
@@ -147,6 +148,7 @@ function Query:each()
   end
 end
 
+---The value of the first item of that name.
 ---@param name string
 ---@return string? value of the first item of that name; "" for one without "="
 function Query:get(name)
@@ -157,6 +159,7 @@ function Query:get(name)
   end
 end
 
+---The values of all items of that name.
 ---@param name string
 ---@return string[] values of all items of that name
 function Query:get_all(name)
@@ -169,6 +172,7 @@ function Query:get_all(name)
   return values
 end
 
+---Whether there is an item of that name.
 ---@param name string
 ---@return boolean has whether there is an item of that name
 function Query:has(name)
