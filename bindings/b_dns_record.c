@@ -286,7 +286,8 @@ int qnl_dns_type(lua_State *L)
 /* --- order ----------------------------------------------------------------------------------- */
 
 typedef struct numbers {
-  lua_State *L; /* the list of them is at index 3; none there: our own */
+  lua_State *L;
+  bool given; /* the list of them is at index 3 */
   lua_Integer used;
   uint64_t state;
 } numbers_t;
@@ -294,7 +295,7 @@ typedef struct numbers {
 static uint64_t next_number(void *arg)
 {
   numbers_t *r = arg;
-  if (r->state == 0) {
+  if (r->given) {
     lua_rawgeti(r->L, 3, ++r->used);
     uint64_t number = (uint64_t)lua_tointeger(r->L, -1);
     lua_pop(r->L, 1);
@@ -315,35 +316,38 @@ static uint16_t field(lua_State *L, const char *name)
   return (uint16_t)value;
 }
 
-/* core.dns_order(list, "MX" | "SRV" [, numbers]): puts the list of record tables into the order of
- * RFC 5321 or RFC 2782; the numbers, as many as there are records, are used one per choice. */
+/* core.dns_order(list, type [, numbers]): puts the list of record tables into the order in which
+ * they are to be tried: SRV by RFC 2782; MX, SVCB and HTTPS by their number, equals shuffled (RFC
+ * 5321, RFC 9460). The numbers, as many as there are records, are used one per choice. */
 int qnl_dns_order(lua_State *L)
 {
   luaL_checktype(L, 1, LUA_TTABLE);
-  bool is_mx = strcmp(luaL_checkstring(L, 2), "MX") == 0;
+  const char *type = luaL_checkstring(L, 2);
+  bool is_srv = strcmp(type, "SRV") == 0;
+  const char *number = strcmp(type, "MX") == 0 ? "preference" : "priority";
   lua_settop(L, 3);
   size_t n = lua_rawlen(L, 1);
   if (n < 2 || n > QN_DNS_RECORDS_MAX) {
     return 0;
   }
-  numbers_t r = {.L = L};
-  if (lua_isnil(L, 3) && (getrandom(&r.state, sizeof r.state, 0) < 0 || r.state == 0)) {
-    r.state = 1;
+  numbers_t r = {.L = L, .given = lua_istable(L, 3)};
+  if (!r.given && getrandom(&r.state, sizeof r.state, 0) < 0) {
+    r.state = (uint64_t)(uintptr_t)&r; /* no kernel of today; better than none */
   }
   qn_dns_record_t *v = lua_newuserdatauv(L, n * sizeof *v, 0);
   memset(v, 0, n * sizeof *v);
   for (size_t i = 0; i < n; i++) {
     lua_rawgeti(L, 1, (lua_Integer)i + 1);
     v[i].ttl = (uint32_t)i + 1; /* where it was */
-    if (is_mx) {
-      v[i].u.mx.preference = field(L, "preference");
-    } else {
-      v[i].u.srv.priority = field(L, "priority");
+    if (is_srv) {
+      v[i].u.srv.priority = field(L, number);
       v[i].u.srv.weight = field(L, "weight");
+    } else {
+      v[i].u.mx.preference = field(L, number);
     }
     lua_pop(L, 1);
   }
-  (is_mx ? qn_dns_order_mx : qn_dns_order_srv)(v, n, next_number, &r);
+  (is_srv ? qn_dns_order_srv : qn_dns_order_mx)(v, n, next_number, &r);
   lua_createtable(L, (int)n, 0);
   for (size_t i = 0; i < n; i++) {
     lua_rawgeti(L, 1, (lua_Integer)v[i].ttl);

@@ -254,6 +254,16 @@ local function numbers(random, n)
   return random and out or nil
 end
 
+local ORDERED <const> = { MX = true, SRV = true, SVCB = true, HTTPS = true }
+
+-- RFC 3403 section 4.1
+local function by_order(a, b)
+  if a.order ~= b.order then
+    return a.order < b.order
+  end
+  return a.preference < b.preference
+end
+
 local function query(self, name, kind, opts)
   opts = options.check(opts, self and query_method_rules or query_rules, "query", 4)
   check_name(name, "query")
@@ -270,9 +280,11 @@ local function query(self, name, kind, opts)
   if not records then
     return nil, err
   end
-  if #records > 1 and (type_name == "MX" or type_name == "SRV") then
+  if ORDERED[type_name] and #records > 1 then
     local random = opts.random or resolver and known[resolver].random
     core.dns_order(records, type_name, numbers(random, #records))
+  elseif type_name == "NAPTR" then
+    table.sort(records, by_order)
   end
   return record.records(records)
 end
@@ -320,8 +332,9 @@ function M.reverse(address, opts)
 end
 
 ---Asks the DNS for records of a name: no hosts file, no search list, whatever nsswitch.conf says. Aliases
----(CNAME) are followed. MX and SRV records are in the order in which they are to be tried (RFC 5321,
----RFC 2782); a service that is not offered has one SRV record with the target ".".
+---(CNAME) are followed. MX, SRV, SVCB, HTTPS and NAPTR records are in the order in which they are to be
+---tried (RFC 5321, RFC 2782, RFC 9460, RFC 3403); a service that is not offered has one SRV record with the
+---target ".".
 ---
 ---Types: A AAAA CNAME MX NS PTR SOA SRV TXT TLSA CAA NAPTR SVCB HTTPS ANY are decoded; every other type by
 ---its name or number (`"TYPE999"`, `999`) gives records with `data`. An unknown type throws.

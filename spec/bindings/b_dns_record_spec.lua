@@ -87,7 +87,6 @@ describe("records", function()
 
   it("of naming authorities", function()
     local _, naptr = ask("sip.qn.test", "NAPTR")
-    table.sort(naptr, function(x, y) return x.order < y.order end)
     local r = naptr[2]
     assert.same({ 102, 10, "u", "E2U+sip", "!^.*$!sip:info@qn.test!", "." },
       { r.order, r.preference, r.flags, r.services, r.regexp, r.replacement })
@@ -230,6 +229,14 @@ describe("core.dns_order", function()
       core.dns_order(records, "SRV", numbers)
       assert.equal(want, targets(records):match("^%S+ %S+"), numbers[1])
       assert.equal(4, #records)
+    end
+  end)
+
+  it("orders SVCB and HTTPS by priority, equal ones by the numbers", function()
+    for _, type in ipairs { "SVCB", "HTTPS" } do
+      local records = { { priority = 2, target = "c" }, { priority = 1, target = "a" }, { priority = 1, target = "b" } }
+      core.dns_order(records, type, { 0, 0, 0 })
+      assert.equal("b a c", targets(records))
     end
   end)
 

@@ -16,7 +16,7 @@
 ---@field timeout? number|false seconds for all of it (default 10)
 ---@field server? string|string[] DNS servers to ask instead of the system's
 ---@field resolver? qn.Resolver who is to ask; not with `server`
----@field random? fun(n: 0): integer where the order of MX and SRV gets its numbers from: called as math.random(0)
+---@field random? fun(n: 0): integer where the order of MX, SRV, SVCB, HTTPS gets its numbers from: called as math.random(0)
 
 ---@class qn.ResolverOptions
 ---@field servers? string|string[] DNS servers in order: "192.0.2.1", "192.0.2.1:5353", "[::1]:53" (default: resolv.conf)
@@ -28,7 +28,7 @@
 ---@field timeout? number seconds for one try of one server (default: resolv.conf, 5)
 ---@field tries? integer rounds over all servers (default: resolv.conf, 2)
 ---@field ndots? integer names with fewer dots go through the search list first (default: resolv.conf, 1)
----@field random? fun(n: 0): integer where the order of MX and SRV gets its numbers from: called as math.random(0)
+---@field random? fun(n: 0): integer where the order of MX, SRV, SVCB, HTTPS gets its numbers from: called as math.random(0)
 
 ---A resolver with settings of its own (QDnsLookup with a name server): made by `qn.dns.resolver`, good for
 ---the option `resolver` of look-ups and of `qn.tcp.connect`. Works with `<close>`; one that the collector
