@@ -228,7 +228,7 @@ int qn_udp_send_many(qn_udp_t *u, const qn_udp_out_t *v, size_t n)
       break;
     }
     if (segments && m.count[0] > 1 && refuses_segments(errno)) {
-      u->no_gso = errno != EMSGSIZE;
+      u->no_gso = errno != EMSGSIZE && errno != EINVAL; /* those two are about the size */
       segments = false;
       used = prepare(u, &m, v, sane, false);
     } else if (errno != EINTR && !is_about_another(u, errno, &tries)) {
