@@ -1,6 +1,7 @@
 -- Connecting to hosts with several addresses, from Lua: order, errors, options, time limits.
 
 local qn = require "qn"
+local dns = require "spec.support.dns"
 local hosts = require "spec.support.hosts"
 local throws = require "spec.support.throws"
 
@@ -165,6 +166,21 @@ describe("connecting to several addresses", function()
       throws.call(assert, case[1], qn.tcp, "connect", "h", 80, case[2])
     end
     throws.call(assert, "#1 to 'listen'.*address literal", qn.tcp, "listen", io.stderr, 0)
+  end)
+
+  -- The server says ::2 and 127.0.0.2, one of the answers late or never.
+  it("takes up addresses that the look-up finds late, and does not wait for what never comes", function()
+    local server <close> = dns.fault()
+    local resolver <close> = assert(qn.dns.resolver { servers = server.address, hosts = false, search = false })
+    local sites <close> = hosts.sites { "127.0.0.2" }
+    for _, name in ipairs { "aslow", "aaaaslow", "aaaadrop" } do
+      local s <close> = assert(qn.tcp.connect(name .. ".test", sites.port, { resolver = resolver, timeout = 4 }))
+      assert.equal("127.0.0.2", tostring(s:peer_address()))
+    end
+    local task = qn.spawn(qn.tcp.connect, "adrop.test", sites.port, { resolver = resolver })
+    repeat qn.sleep(0.001) until server:counts("adrop.test").A
+    task:cancel() -- while the race waits for the other family
+    task:join()
   end)
 
   it("fails with what its resolver says", function()
