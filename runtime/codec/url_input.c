@@ -75,7 +75,7 @@ size_t qn_url_to_file(const qn_url_t *u, char *out)
     return 0;
   }
   if (host.size > 0 && !(host.size == 9 && memcmp(host.data, "localhost", 9) == 0)) {
-    memcpy(out, "//", 2);
+    qn__url_put(out, "//");
     memcpy(out + 2, host.data, host.size);
     n = 2 + host.size;
   }
@@ -111,7 +111,7 @@ static int parse_prepended(const char *text, size_t size, qn__url_out_t *out, qn
   if (copy == NULL) {
     return -ENOMEM;
   }
-  memcpy(copy, scheme, n);
+  qn__url_put(copy, scheme);
   copy[n] = '[';
   memcpy(copy + n + ip6, text, size);
   if (ip6) {

@@ -86,12 +86,12 @@ static int put_zone(const char *text, size_t size, char *out, const char **why)
   if (size - skip > 64) {
     return refuse(why, "the zone of the IPv6 address is too long");
   }
-  memcpy(out, "%25", 3);
+  qn__url_put(out, "%25");
   memcpy(out + 3, text + skip, size - skip);
   return (int)(3 + size - skip);
 }
 
-static int ip_literal(const char *text, size_t size, bool strict, char *out, const char **why)
+static int literal(const char *text, size_t size, bool strict, char *out, const char **why)
 {
   if (size > QN__HOST_MAX) {
     return refuse(why, "the host is too long");
@@ -210,13 +210,13 @@ static int tolerant_name(const char *text, size_t size, char *out, const char **
   return check_labels(out, length, why);
 }
 
-int qn__url_host_rfc(const char *text, size_t size, bool strict, char *out, bool *is_literal,
+int qn__url_host_rfc(const char *text, size_t size, bool strict, char *out, bool *ip_literal,
                      const char **why, size_t *at)
 {
   *at = 0;
-  *is_literal = size >= 2 && text[0] == '[' && text[size - 1] == ']';
-  if (*is_literal) {
-    return ip_literal(text + 1, size - 2, strict, out, why);
+  *ip_literal = size >= 2 && text[0] == '[' && text[size - 1] == ']';
+  if (*ip_literal) {
+    return literal(text + 1, size - 2, strict, out, why);
   }
   if (size == 0) {
     return 0;

@@ -95,7 +95,7 @@ static size_t remove_dots_relative(char *path, size_t size)
   }
   if (size > 0 && (to == 0 || path[0] == '/')) {
     memmove(path + 2, path, to);
-    memcpy(path, "./", 2);
+    qn__url_put(path, "./");
     to += 2;
   }
   return to;
@@ -132,7 +132,7 @@ int qn__url_guard_path(qn__url_parts_t *p, qn__url_scratch_t *scratch)
   if (to == NULL) {
     return -ENOMEM;
   }
-  memcpy(to, before, n);
+  qn__url_put(to, before);
   memcpy(to + n, path.data, path.size);
   p->part[QN_URL_PATH] = qn__url_slice(to, n + path.size);
   return 0;

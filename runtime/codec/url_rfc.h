@@ -28,6 +28,15 @@ static inline void qn__url_scratch_begin(qn__url_scratch_t *s)
 char *qn__url_scratch(qn__url_scratch_t *s, size_t size);
 void qn__url_scratch_end(qn__url_scratch_t *s);
 
+/* Copies a short text without its NUL; returns what is behind it. */
+static inline char *qn__url_put(char *to, const char *text)
+{
+  while (*text != 0) {
+    *to++ = *text++;
+  }
+  return to;
+}
+
 /* A component as it stands in a URL: strict refuses, tolerant repairs. */
 int qn__url_component(qn_url_part_t part, const char *text, size_t size, bool strict,
                       qn__url_scratch_t *scratch, qn_slice_t *out, qn_url_error_t *err);

@@ -21,8 +21,8 @@ return {
   about = [[
 CPU time to read one URL and make a value of it; the URLs are those of url_list.txt. CPU ratio:
 Node's `new URL` (with its text asked for) divided by the subject. The mode whatwg does the same
-work as Node; strict refuses what must be repaired. LuaSocket's socket.url splits by patterns and checks
-nothing.
+work as Node; strict refuses what must be repaired. LuaSocket's socket.url splits by patterns and
+checks nothing.
 ]],
   reference = "node",
   rounds = 9,
