@@ -184,6 +184,25 @@ TEST(interrupted_at_any_moment)
   }
 }
 
+/* Bytes that were written are sent although nobody holds the stream open any more. */
+TEST(closed_with_bytes_to_send)
+{
+  char text[8];
+  begin_stream();
+  site_open("127.0.0.1", SILENT);
+  site_open("::1", GOOD);
+  start_with((qn_dial_opts_t){.attempt_delay = SOON});
+  CHECK_INT(qn_stream_write(stream, NULL, NULL, &(qn_slice_t){(const uint8_t *)"early", 5}, 1), 0);
+  qn_stream_close(stream);
+  CHECK_INT(finish_dial(), 0);
+  int fd = peer_accept(sites[1].fd);
+  turns(3);
+  CHECK_INT(recv(fd, text, sizeof text, 0), 5);
+  CHECK_INT(recv(fd, text, sizeof text, 0), 0);
+  close(fd);
+  end_stream();
+}
+
 /* Somebody has won, but the caller has not been told yet. */
 TEST(interrupted_after_the_win)
 {

@@ -274,6 +274,24 @@ TEST(a_local_address_leaves_the_other_family_out)
   end_stream();
 }
 
+/* Two attempts from one local port go to different peers. */
+TEST(a_local_port_serves_every_attempt)
+{
+  qn_addr_t local, seen;
+  begin_stream();
+  site_open("127.0.0.8", DEAD); /* its port is free on other addresses, most likely */
+  qn_addr_parse(&local, "127.0.0.9", qn_addr_port(&sites[0].at), QN_FAMILY_ANY);
+  script.v[0] = sites[0].at;
+  site_open("127.0.0.1", SILENT);
+  site_open("127.0.0.2", GOOD);
+  start_with((qn_dial_opts_t){.attempt_delay = SOON, .bind = &local});
+  CHECK_INT(finish_dial(), 0);
+  CHECK(peer_is(2));
+  CHECK_INT(qn_stream_local_addr(stream, &seen), 0);
+  CHECK(qn_addr_equal(&seen, &local));
+  end_stream();
+}
+
 TEST(a_bound_stream_walks)
 {
   qn_addr_t local, seen;
