@@ -179,7 +179,7 @@ if core.alloc_fail_at then
         function(r) return r:reverse("192.0.2.1", { timeout = 0.5 }) end,
       }
       for i, call in ipairs(calls) do
-        local rounds, happened, failures = 0, nil, 0
+        local rounds, failures = 0, 0
         repeat
           rounds = rounds + 1
           core.alloc_fail_at(rounds)
@@ -189,7 +189,7 @@ if core.alloc_fail_at then
             ok, result, err = pcall(call, resolver)
             resolver:close()
           end
-          happened = core.alloc_fail_at(0)
+          local happened = core.alloc_fail_at(0)
           if not (ok and result) then
             failures = failures + 1
           end
