@@ -1,7 +1,7 @@
 /* b_udp.h: what the bindings of datagram sockets share: the userdata and how errors name their
  * peer.
  *
- * Private to b_udp.c (making, facts), b_udp_recv.c, b_udp_send.c and b_datagram.c. The userdata of
+ * Private to b_udp.c, b_udp_facts.c, b_udp_recv.c, b_udp_send.c and b_datagram.c. The userdata of
  * a socket has one user value: the last datagram that was handed out, which is handed out again
  * when the next one came the same way.
  */
@@ -39,8 +39,8 @@ int qnl_udp_fail(lua_State *L, const qnl_udp_t *u, int code, const char *op, con
 void qnl_udp_push_error(lua_State *L, const qnl_udp_t *u, int code, const char *op,
                         const qn_addr_t *peer);
 
-/* b_udp_recv.c, b_udp_send.c: their methods are added to the class. */
-extern const qnl_method_t qnl_udp_recv_methods[], qnl_udp_send_methods[];
+/* b_udp_facts.c, b_udp_recv.c, b_udp_send.c: their methods are added to the class. */
+extern const qnl_method_t qnl_udp_fact_methods[], qnl_udp_recv_methods[], qnl_udp_send_methods[];
 extern const qnl_method_t qnl_udp_recv_functions[];
 /* datagram:reply(data) */
 int qnl_datagram_reply(lua_State *L);

@@ -1,4 +1,4 @@
-/* udp.c: a datagram socket: making, binding, connecting, readiness, facts and the end.
+/* udp.c: a datagram socket: making, binding, connecting, readiness and the end.
  *
  * Called by embedders. The poll callback notes what the kernel said and queues the socket; the
  * ready phase fetches a batch and completes whoever waits (udp_recv.c). Must not call user code
@@ -513,65 +513,4 @@ void qn_udp_release(qn_udp_t *u)
   qn__object_gone(u->loop, "datagram socket");
   qn__sockopts_free(u->options);
   qn_free(u);
-}
-
-/* --- facts ----------------------------------------------------------------------------------- */
-
-qn_udp_state_t qn_udp_state(const qn_udp_t *u)
-{
-  /* The kernel binds a socket at its first send. */
-  qn_addr_t a;
-  return u->state == QN_UDP_UNCONNECTED && qn_udp_local_addr(u, &a) == 0 ? QN_UDP_BOUND : u->state;
-}
-
-int qn_udp_fd(const qn_udp_t *u) { return u->fd; }
-
-int qn_udp_local_addr(const qn_udp_t *u, qn_addr_t *out)
-{
-  int rc = u->fd >= 0 ? qn__sock_local(u->fd, out) : QN_E_NOT_CONNECTED;
-  return rc == 0 && qn_addr_port(out) == 0 ? QN_E_NOT_CONNECTED : rc;
-}
-
-int qn_udp_peer_addr(const qn_udp_t *u, qn_addr_t *out)
-{
-  return u->state == QN_UDP_CONNECTED ? qn__sock_peer(u->fd, out) : QN_E_NOT_CONNECTED;
-}
-
-qn_family_t qn_udp_family(const qn_udp_t *u)
-{
-  if (u->fd < 0) {
-    return (u->flags & QN_UDP_IPV4)     ? QN_FAMILY_IPV4
-           : (u->flags & QN_UDP_V6ONLY) ? QN_FAMILY_IPV6
-                                        : QN_FAMILY_ANY;
-  }
-  int64_t only = 0;
-  if (u->domain == AF_INET) {
-    return QN_FAMILY_IPV4;
-  }
-  return qn__sockopt_get(u->fd, "only_v6", &only) == 0 && only == 0 ? QN_FAMILY_ANY
-                                                                    : QN_FAMILY_IPV6;
-}
-
-int qn_udp_set_option(qn_udp_t *u, const char *name, int64_t value)
-{
-  int rc = qn__sockopt_check(name, value);
-  if (rc < 0 || u->state == QN_UDP_CLOSED) {
-    return rc < 0 ? rc : QN_E_CLOSED;
-  }
-  if (u->fd >= 0) {
-    rc = qn__sockopt_set(u->fd, name, value);
-  }
-  return rc == 0 ? qn__sockopts_put(&u->options, name, value) : rc;
-}
-
-int qn_udp_get_option(qn_udp_t *u, const char *name, int64_t *value)
-{
-  if (qn_sockopt_kind(name) == QN_SOCKOPT_UNKNOWN) {
-    return QN_E_INVALID;
-  }
-  if (u->state == QN_UDP_CLOSED) {
-    return QN_E_CLOSED;
-  }
-  return u->fd >= 0 ? qn__sockopt_get(u->fd, name, value)
-                    : qn__sockopts_get(u->options, name, value);
 }

@@ -1,4 +1,5 @@
 -- Datagram sockets: making, binding, connecting, options, multicast, facts, the end.
+-- covers: bindings/b_udp_facts.c
 
 local qn = require "qn"
 
