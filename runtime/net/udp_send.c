@@ -29,6 +29,7 @@ typedef union control {
 static struct cmsghdr *add_control(struct msghdr *h, control_t *c, int level, int type, size_t size)
 {
   struct cmsghdr *m = (struct cmsghdr *)(void *)(c->bytes + h->msg_controllen);
+  memset(m, 0, CMSG_SPACE(size)); /* with its padding */
   m->cmsg_level = level;
   m->cmsg_type = type;
   m->cmsg_len = CMSG_LEN(size);
