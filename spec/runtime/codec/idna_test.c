@@ -31,6 +31,14 @@ static void unicode(const char *text, unsigned flags, const char *want)
   }
 }
 
+/* Bytes without their end, into the middle of others. */
+static void put(char *to, const char *bytes, size_t n)
+{
+  for (size_t i = 0; i < n; i++) {
+    to[i] = bytes[i];
+  }
+}
+
 #define DNS (QN__IDNA_LENGTHS | QN__IDNA_STD3 | QN__IDNA_HYPHENS)
 
 TEST(ascii_is_lower_cased)
@@ -259,12 +267,12 @@ TEST(bounds)
   CHECK_INT(qn__idna_to_ascii(text, QN__IDNA_MAX + 1, 0, out), QN_E_BAD_HOST);
   CHECK_INT(qn__idna_to_unicode(text, QN__IDNA_MAX + 1, 0, out), QN_E_BAD_HOST);
   for (size_t i = 0; i + 3 <= QN__IDNA_MAX; i += 3) {
-    memcpy(text + i, "\xef\xb7\xbb", 3); /* one character that maps to eight */
+    put(text + i, "\xef\xb7\xbb", 3); /* one character that maps to eight */
   }
   CHECK_INT(qn__idna_to_ascii(text, QN__IDNA_MAX - 1, 0, out), QN_E_BAD_HOST);
-  memcpy(text, "a", 1);
+  put(text, "a", 1);
   for (size_t i = 1; i + 2 <= QN__IDNA_MAX; i += 2) {
-    memcpy(text + i, "\xcc\x81", 2); /* more marks than a character has */
+    put(text + i, "\xcc\x81", 2); /* more marks than a character has */
   }
   CHECK_INT(qn__idna_to_ascii(text, 1 + 2 * 400, 0, out), QN_E_BAD_HOST);
   CHECK_INT(qn__idna_to_ascii("a\0b", 3, 0, out), QN_E_BAD_HOST);
