@@ -275,7 +275,8 @@ static void walk(dial_t *d)
     }
     *error = rc;
   }
-  finish(d, qn__dial_list_error(&d->list));
+  bool late = qn_loop_fresh(qn_stream_loop(d->s)) >= d->deadline;
+  finish(d, late ? QN_E_TIMEOUT : qn__dial_list_error(&d->list));
 }
 
 static void on_attempt(qn_op_t *op)

@@ -188,6 +188,13 @@ TEST(the_time_is_over)
   CHECK_STR(failures_text(), "127.0.0.1 ECONNREFUSED, 127.0.0.2 TIMEOUT, 127.0.0.3 TIMEOUT");
   CHECK_INT(open_fds(), before);
   end_stream();
+  begin_stream();
+  site_open("127.0.0.1", DEAD);
+  site_open("127.0.0.2", SILENT);
+  start_with((qn_dial_opts_t){.in_order = true, .timeout = 50});
+  CHECK_INT(finish_dial(), QN_E_TIMEOUT);
+  CHECK_STR(failures_text(), "127.0.0.1 ECONNREFUSED, 127.0.0.2 TIMEOUT");
+  end_stream();
 }
 
 TEST(no_descriptor_left_for_the_next_attempt)
