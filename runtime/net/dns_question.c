@@ -35,7 +35,8 @@ typedef struct qn__question {
   uint8_t first, server; /* where it began; where it is */
   uint16_t attempt;
   bool tcp, plain;
-  bool no_edns; /* the server could not read EDNS */
+  bool no_edns;    /* the server could not read EDNS */
+  uint8_t put_off; /* how often, because the server was busy */
   uint8_t name[];
 } question_t;
 
@@ -237,7 +238,7 @@ static void pump(qn__dns_t *d)
   while (!qn__list_empty(&d->young) && first(&d->young)->sent_at + QN__DNS_YOUNG_MS <= now) {
     move(first(&d->young), OLD);
   }
-  while (!qn__list_empty(&d->waiting) && d->n_young < QN__DNS_WINDOW) {
+  while (!qn__list_empty(&d->waiting) && d->n_young < d->window) {
     begin(first(&d->waiting));
   }
   if (!qn__list_empty(&d->waiting) && !qn__list_empty(&d->young)) {
@@ -302,7 +303,8 @@ static void failed(question_t *q)
 
 static void deal_with(question_t *q)
 {
-  qn__dns_peer_t *p = &q->dns->peers[q->server];
+  qn__dns_t *d = q->dns;
+  qn__dns_peer_t *p = &d->peers[q->server];
   if (q->rc == 0 || q->rc == QN_E_HOST_NOT_FOUND || q->rc == QN_E_NO_DATA) {
     p->failures = 0;
     p->plain |= q->no_edns;
@@ -317,6 +319,11 @@ static void deal_with(question_t *q)
     send_again(q);
   } else if (q->rc == QN_E_CANCELLED) { /* other servers */
     begin(q);
+  } else if (q->rc == QN_E_DNS_REFUSED && d->n_young >= QN__DNS_CROWD &&
+             q->put_off < QN__DNS_PUT_OFF) {
+    q->put_off++;
+    d->window = QN__DNS_CROWD;
+    move(q, WAITING);
   } else if (q->rc == QN_E_DNS_FORMERR && !q->plain) { /* RFC 6891 section 7 */
     q->plain = q->no_edns = true;
     send_again(q);
@@ -430,7 +437,7 @@ void qn__dns_unask(qn__dns_ask_t *ask)
 
 void qn__dns_init(qn__dns_t *d, qn_loop_t *loop, size_t cache)
 {
-  *d = (qn__dns_t){.loop = loop};
+  *d = (qn__dns_t){.loop = loop, .window = QN__DNS_WINDOW};
   qn_list_t *lists[] = {&d->waiting, &d->young, &d->old, &d->arrived};
   for (int i = 0; i < 4; i++) {
     qn__list_init(lists[i]);
@@ -467,6 +474,7 @@ int qn__dns_set_servers(qn__dns_t *d, const qn_addr_t *v, size_t n, const qn__dn
   free_peers(d);
   memcpy(d->peers, peers, sizeof peers);
   d->n_peers = n;
+  d->window = QN__DNS_WINDOW;
   d->ways = *ways;
   d->ways.tries = ways->tries == 0 ? 1 : ways->tries;
   d->ways.tries = d->ways.tries < QN__DNS_TRIES_MAX ? d->ways.tries : QN__DNS_TRIES_MAX;

@@ -2,6 +2,7 @@
  * TCP).
  *
  * #include it after wire.h. What it does is said by the first label of the name:
+ *   crowdN         the answer after LATE_MS, REFUSED when 150 wait
  *   no6            nothing for AAAA             flood          the answer after 2,000 others
  *   drop           nothing                      late4, late6   that family's answer after LATE_MS
  *   servfail refused notimp formerr             that rcode     nx, nxraw   NXDOMAIN with, without
@@ -223,7 +224,14 @@ static void dns_peer_udp(dns_peer_t *p)
       usleep(500); /* there is room for this much */
     }
   }
-  bool late = (dns_peer_is(&q, "late4") && q.type == QN_DNS_A) ||
+  bool crowd = strncasecmp(q.label, "crowd", 5) == 0;
+  if (crowd && p->n_late >= 150) {
+    reply = q.end;
+    out[3] = 0x85;
+    out[7] = 0;
+    crowd = false;
+  }
+  bool late = crowd || (dns_peer_is(&q, "late4") && q.type == QN_DNS_A) ||
               (dns_peer_is(&q, "late6") && q.type == QN_DNS_AAAA);
   if (late && p->n_late < DNS_PEER_PENDING && reply <= sizeof p->late->data) {
     dns_late_t *l = &p->late[p->n_late++];

@@ -1,6 +1,7 @@
 /* dns_query_test.c: questions as operations, against a server that does what the name says.
  * covers: runtime/net/resolver.c, runtime/net/dns_question.c
  * because nothing of them shows but what comes of a question. */
+#include "net/dns_question.h"
 #include "qn/dns.h"
 #include "test.h"
 #include "wire.h"
@@ -429,29 +430,50 @@ TEST(closing_ends_what_is_pending)
 /* Mute servers must not keep those behind them waiting for ever, nor may the number grow. */
 TEST(old_questions_make_room)
 {
-  enum { N = 450 };
+  enum { MUTE = QN__DNS_WINDOW + 10, N = MUTE + 240 };
   static wire_op_t w[N];
   char name[64];
   loop_begin();
   dns_peer_begin(&peer);
   resolver_begin(NULL, 10000, false);
   for (int i = 0; i < N; i++) {
-    snprintf(name, sizeof name, i < 210 ? "drop.n%d" : "n%d", i);
+    snprintf(name, sizeof name, i < MUTE ? "drop.n%d" : "n%d", i);
     CHECK_INT(ask(name, QN_DNS_A, &w[i]), QN_AGAIN);
   }
-  WAIT_UNTIL(atomic_load(&peer.asked) >= 200);
+  WAIT_UNTIL(atomic_load(&peer.asked) >= (int)QN__DNS_WINDOW);
   turns(5);
-  CHECK_INT(atomic_load(&peer.asked), 200);
-  for (int i = 210; i < N; i++) {
+  CHECK_INT(atomic_load(&peer.asked), QN__DNS_WINDOW);
+  for (int i = MUTE; i < N; i++) {
     WAIT_UNTIL(w[i].done);
     CHECK_INT(w[i].result, 0);
     qn_dns_query_end(&w[i].op);
   }
-  for (int i = 0; i < 210; i++) {
+  for (int i = 0; i < MUTE; i++) {
     qn_op_forget(&w[i].op);
     qn_dns_query_end(&w[i].op);
   }
   check_idle();
+  end();
+}
+
+TEST(a_server_that_takes_only_so_many)
+{
+  enum { N = 400 };
+  static wire_op_t w[N];
+  char name[64];
+  loop_begin();
+  dns_peer_begin(&peer);
+  resolver_begin(NULL, 10000, false);
+  for (int i = 0; i < N; i++) {
+    snprintf(name, sizeof name, "crowd%d.test", i);
+    CHECK_INT(ask(name, QN_DNS_A, &w[i]), QN_AGAIN);
+  }
+  for (int i = 0; i < N; i++) {
+    WAIT_UNTIL(w[i].done);
+    CHECK_INT(w[i].result, 0);
+    qn_dns_query_end(&w[i].op);
+  }
+  CHECK(atomic_load(&peer.asked) > N);
   end();
 }
 
