@@ -14,6 +14,7 @@
 #include "qn/signal.h"
 #include "qn/stream.h"
 #include "qn/trace.h"
+#include "qn/udp.h"
 #include "qn/work.h"
 
 #endif
