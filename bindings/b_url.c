@@ -226,6 +226,14 @@ static int url_index(lua_State *L)
   return qnl_url_push_field(L, box->obj, (int)lua_tointeger(L, -1));
 }
 
+static int url_concat(lua_State *L)
+{
+  luaL_tolstring(L, 1, NULL);
+  luaL_tolstring(L, 2, NULL);
+  lua_concat(L, 2);
+  return 1;
+}
+
 static int url_newindex(lua_State *L)
 {
   return luaL_error(L, "a qn.Url cannot be changed: url:with{...} makes a new one");
@@ -250,9 +258,13 @@ static int url_tostring(lua_State *L)
   return 1;
 }
 
-static const qnl_method_t meta[] = {
-    {"__tostring", url_tostring, 0}, {"__eq", url_eq, 0}, {"__lt", url_lt, 0}, {"__le", url_le, 0},
-    {"__newindex", url_newindex, 0}, {NULL, NULL, 0}};
+static const qnl_method_t meta[] = {{"__tostring", url_tostring, 0},
+                                    {"__eq", url_eq, 0},
+                                    {"__lt", url_lt, 0},
+                                    {"__le", url_le, 0},
+                                    {"__newindex", url_newindex, 0},
+                                    {"__concat", url_concat, 0},
+                                    {NULL, NULL, 0}};
 
 qnl_class_t qnl_class_url = {
     .name = "qn.Url", .methods = qnl_url_edit_methods, .meta = meta, .index = url_index};

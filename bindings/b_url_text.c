@@ -59,14 +59,15 @@ static void push_piece(lua_State *L, const char *text, size_t size, bool encoded
   }
 }
 
-/* core.url_query_split(text, value delimiter, pair delimiter, form, encoded) -> list of {name,
- * value}; an item without the delimiter has the value "" and `bare`. */
+/* core.url_query_split(text, value delimiter, pair delimiter, form, encoded, mark) -> list of
+ * {name, value}; an item without the delimiter has the value "", and `bare` if it is to be marked.
+ */
 static int query_split(lua_State *L)
 {
   size_t size;
   const char *at = luaL_checklstring(L, 1, &size), *end = at + size;
   char value = *luaL_checkstring(L, 2), pair = *luaL_checkstring(L, 3);
-  bool form = lua_toboolean(L, 4), encoded = lua_toboolean(L, 5);
+  bool form = lua_toboolean(L, 4), encoded = lua_toboolean(L, 5), mark = lua_toboolean(L, 6);
   lua_Integer n = 0;
   lua_newtable(L);
   while (at < end) {
@@ -74,7 +75,7 @@ static int query_split(lua_State *L)
     stop = stop != NULL ? stop : end;
     if (stop > at) { /* nothing between two delimiters is no item */
       const char *mid = memchr(at, value, (size_t)(stop - at));
-      lua_createtable(L, 2, mid == NULL);
+      lua_createtable(L, 2, mid == NULL && mark);
       push_piece(L, at, (size_t)((mid != NULL ? mid : stop) - at), encoded, form);
       lua_rawseti(L, -2, 1);
       if (mid != NULL) {
@@ -83,7 +84,7 @@ static int query_split(lua_State *L)
         lua_pushliteral(L, "");
       }
       lua_rawseti(L, -2, 2);
-      if (mid == NULL) {
+      if (mid == NULL && mark) {
         lua_pushboolean(L, 1);
         lua_setfield(L, -2, "bare");
       }

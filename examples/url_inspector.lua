@@ -63,7 +63,7 @@ local function inspect(u)
   show("file_name", u.file_name)
   show("query", u.query)
   for _, item in ipairs(u:query_items()) do
-    print("    " .. item[1] .. (item.bare and "" or " = " .. item[2]))
+    print("    " .. item[1] .. (item[2] == "" and "" or " = " .. item[2]))
   end
   show("fragment", u.fragment, u.encoded_fragment)
   show("normal", tostring(u:normalized()))

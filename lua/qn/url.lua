@@ -112,6 +112,19 @@ function M.modes()
   return table.move(MODES, 1, #MODES, 1, {})
 end
 
+---A URL of components, as `url:with` takes them.
+---@param parts qn.UrlChanges
+---@param mode? qn.UrlMode
+---@return qn.Url? url
+---@return qn.Error? err
+function M.build(parts, mode)
+  local url, err = core.url_parse("", mode == "strict" and mode or "tolerant"):with(parts)
+  if url and (mode == "whatwg" or mode == "user_input") then
+    return core.url_parse(url:to_string(), mode)
+  end
+  return url, err
+end
+
 ---The URL of a file name: "/a b" is file:///a%20b, "//host/p" is file://host/p, "C:/x" (or with
 ---backslashes) is file:///C:/x; a relative name stays relative ("file:x").
 ---@param path string
@@ -277,11 +290,19 @@ function Url:query_object(opts)
   return query.new(self.encoded_query or "", opts)
 end
 
+local split = core.url_query_split
+
+-- Reading with the usual rules needs no object.
+local function items_of(self, opts)
+  local text = self.encoded_query or ""
+  return opts and query.new(text, opts):items() or split(text, "=", "&", false, false)
+end
+
 ---The items of the query, in order, with duplicates: a list of {name, value}.
 ---@param opts? qn.UrlQueryOptions
 ---@return string[][] items
 function Url:query_items(opts)
-  return query.new(self.encoded_query or "", opts):items()
+  return items_of(self, opts)
 end
 
 ---The value of the first item of that name.
@@ -289,7 +310,11 @@ end
 ---@param opts? qn.UrlQueryOptions
 ---@return string? value of the first item of that name; "" for one without "="
 function Url:query_value(name, opts)
-  return query.new(self.encoded_query or "", opts):get(name)
+  for _, item in ipairs(items_of(self, opts)) do
+    if item[1] == name then
+      return item[2]
+    end
+  end
 end
 
 ---The values of all items of that name.
@@ -297,7 +322,13 @@ end
 ---@param opts? qn.UrlQueryOptions
 ---@return string[] values of all items of that name
 function Url:query_values(name, opts)
-  return query.new(self.encoded_query or "", opts):get_all(name)
+  local values = {}
+  for _, item in ipairs(items_of(self, opts)) do
+    if item[1] == name then
+      values[#values + 1] = item[2]
+    end
+  end
+  return values
 end
 
 ---Whether the query has an item of that name.
@@ -305,7 +336,7 @@ end
 ---@param opts? qn.UrlQueryOptions
 ---@return boolean
 function Url:has_query_item(name, opts)
-  return query.new(self.encoded_query or "", opts):has(name)
+  return Url.query_value(self, name, opts) ~= nil
 end
 
 local function replace(self, object)

@@ -77,6 +77,7 @@ describe("a qn.Url", function()
     assert.equal("http://me@h/x", tostring(u))
     assert.equal("http://me:s3cret@h/x", u:to_string())
     assert.equal("http://me@h/x", u:to_string("display"))
+    assert.equal("to http://me@h/x.", "to " .. u .. ".")
     assert.equal("http://@h/", tostring(url "http://:x@h/"))
     for _, wrong in ipairs { "http://me:s3cret@h:x/", "http://me:s3cret@a..b/", "http://me:s3cret@[/" } do
       local _, err = url(wrong)

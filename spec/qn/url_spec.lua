@@ -28,6 +28,13 @@ describe("qn.url", function()
     assert.has_error(function() url.to_ace("a", { st3 = true }) end)
   end)
 
+  it("makes URLs of components", function()
+    assert.equal("https://h:1/a%20b?x=1", url.build({ scheme = "https", host = "h", port = 1,
+      path = "a b", query_items = { x = 1 } }, "strict"):to_string())
+    assert.equal("https://h/", url.build({ scheme = "https", host = "h", port = 443 }, "whatwg").href)
+    assert.is_nil((url.build({ port = 1 })))
+  end)
+
   it("decodes forms", function()
     assert.equal("a b+", url.decode("a+b%2B", true))
     assert.equal("a+b+", url.decode("a+b%2B"))

@@ -126,6 +126,7 @@
 ---@field search string "" or "?" and the query
 ---@field hash string "" or "#" and the fragment
 ---@operator eq(qn.Url): boolean
+---@operator concat(any): string
 local Url = {}
 
 ---The normal form (RFC 3986 sections 6.2.2 and 6.2.3): case, needless escapes, dot segments, default

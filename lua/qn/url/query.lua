@@ -79,8 +79,7 @@ local function add_table(self, items)
     end
   end
   for _, item in ipairs(items) do
-    local value = item[2]
-    append(self, item[1], not item.bare and value or nil)
+    append(self, item[1], item[2])
   end
   table.sort(names)
   for _, name in ipairs(names) do
@@ -102,11 +101,11 @@ function M.new(items, opts)
     error("the delimiters of a query are two different characters", 2)
   end
   if type(items) == "string" then
-    for _, item in ipairs(core.url_query_split(items, self.value, self.pair, false, true)) do
+    for _, item in ipairs(core.url_query_split(items, self.value, self.pair, false, true, true)) do
       self.list[#self.list + 1] = item.bare and item[1] or item[1] .. self.value .. item[2]
     end
   elseif getmetatable(items) == Query then
-    for _, item in ipairs(items:items()) do
+    for _, item in ipairs(items:_marked()) do
       append(self, item[1], not item.bare and item[2] or nil)
     end
   elseif type(items) == "table" then
@@ -127,11 +126,17 @@ end
 -- Name and value of an item, decoded unless the query was made with `encoded`.
 local function split(self, text)
   local item = core.url_query_split(text, self.value, self.pair, self.form, self.encoded)[1]
-  return item or { "", "", bare = true }
+  return item or { "", "" }
+end
+
+---@private
+function Query:_marked()
+  local text = self:to_string()
+  return core.url_query_split(text, self.value, self.pair, self.form, self.encoded, true)
 end
 
 ---All items.
----@return string[][] items a list of {name, value}, in order; `bare` is set in one without "="
+---@return string[][] items a list of {name, value}, in order; the value of one without "=" is ""
 function Query:items()
   return core.url_query_split(self:to_string(), self.value, self.pair, self.form, self.encoded)
 end

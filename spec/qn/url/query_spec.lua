@@ -18,7 +18,8 @@ describe("qn.UrlQuery", function()
     assert.equal("a=1&b&c=", tostring(query { { "a", 1 }, { "b" }, { "c", "" } }))
     assert.equal("a=1&b=2&b=3&c", tostring(query { b = { 2, 3 }, a = 1, c = true, d = false }))
     assert.equal("a=1", tostring(query(query "a=1")))
-    assert.equal("b=%20&a", tostring(query(query("b=%20&a"):items())))
+    assert.equal("b=%20&a=", tostring(query(query("b=%20&a"):items())))
+    assert.equal("b(%20;a", tostring(query(query("b=%20&a"), { value_delimiter = "(", pair_delimiter = ";" })))
     assert.equal(0, #query())
   end)
 
@@ -34,7 +35,7 @@ describe("qn.UrlQuery", function()
       seen[#seen + 1] = name .. "=" .. value
     end
     assert.same({ "a=1", "b=&", "a=2", "c=" }, seen)
-    assert.is_true(q:items()[4].bare)
+    assert.same({ "c", "" }, q:items()[4])
   end)
 
   it("sets in place, removes one or all", function()
