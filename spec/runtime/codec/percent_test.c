@@ -1,5 +1,7 @@
 /* The byte sets against their definitions, encoding, decoding, UTF-8 as the Encoding Standard reads
- * it. covers: runtime/codec/percent_utf8.c */
+ * it.
+ * covers: runtime/codec/percent_utf8.c
+ */
 #include "test.h"
 
 #include "codec/percent.h"

@@ -1,5 +1,6 @@
 /* The basic URL parser of the URL Standard: each state by named cases, with and without a base.
- * covers: runtime/codec/url_whatwg_part.c, runtime/codec/url_whatwg_path.c */
+ * covers: runtime/codec/url_whatwg_part.c, runtime/codec/url_whatwg_path.c
+ */
 #include "test.h"
 
 #include "qn/url.h"
