@@ -1,5 +1,5 @@
 /* UTS 46: mapping, validity, Bidi, joiners, lengths, and what libidn2 alone would get wrong. The
- * results are those of UTS 46 revision 33 on named cases of our own.
+ * results are those of UTS 46 on named cases of our own.
  * covers: runtime/codec/idna_check.c, runtime/codec/idna_table.c
  */
 #include "test.h"
