@@ -355,6 +355,18 @@ static int check(const qn_stream_t *s, const qn_dial_opts_t *opts)
   return opts->bind != NULL && opts->bind->size == 0 ? QN_E_INVALID : 0;
 }
 
+/* Names are looked up for the family that the local address can reach. A literal of the other one
+ * fails later, for what it is. */
+static qn_family_t wanted_family(const dial_t *d, const qn_dial_opts_t *opts)
+{
+  qn_addr_t literal;
+  if (opts->family != QN_FAMILY_ANY || d->local.size == 0 || qn_addr_is_any(&d->local) ||
+      qn_addr_parse(&literal, opts->host, opts->port, QN_FAMILY_ANY) == 0) {
+    return opts->family;
+  }
+  return qn_addr_family(&d->local);
+}
+
 /* 0: they are in the list. QN_AGAIN: they come. */
 static int find_addresses(dial_t *d, const qn_dial_opts_t *opts)
 {
@@ -376,7 +388,7 @@ static int find_addresses(dial_t *d, const qn_dial_opts_t *opts)
   }
   qn_resolve_opts_t ask = {.host = opts->host,
                            .port = opts->port,
-                           .family = opts->family,
+                           .family = wanted_family(d, opts),
                            .resolver = opts->resolver,
                            .stepwise = !d->list.in_order};
   return qn_resolve(loop, &ask, &d->lookup, &d->one);

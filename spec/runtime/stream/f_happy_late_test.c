@@ -122,6 +122,29 @@ TEST(one_address_is_not_raced)
   end_stream();
 }
 
+TEST(a_local_address_asks_for_its_family)
+{
+  static const struct {
+    const char *local;
+    qn_family_t given, asked;
+  } cases[] = {
+      {"127.0.0.9", QN_FAMILY_ANY, QN_FAMILY_IPV4},  {"::1", QN_FAMILY_ANY, QN_FAMILY_IPV6},
+      {"0.0.0.0", QN_FAMILY_ANY, QN_FAMILY_ANY},     {"::", QN_FAMILY_ANY, QN_FAMILY_ANY},
+      {"127.0.0.9", QN_FAMILY_IPV6, QN_FAMILY_IPV6},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    qn_addr_t local;
+    TEST_ROUND("%zu", i);
+    begin_stream();
+    qn_addr_parse(&local, cases[i].local, 0, QN_FAMILY_ANY);
+    start_with((qn_dial_opts_t){.host = "script.test", .bind = &local, .family = cases[i].given});
+    CHECK_INT(script.family, cases[i].asked);
+    qn_stream_abort(stream);
+    CHECK_INT(finish_dial(), QN_E_CLOSED);
+    end_stream();
+  }
+}
+
 TEST(in_order_asks_for_the_whole_answer)
 {
   begin_stream();

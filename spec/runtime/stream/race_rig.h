@@ -26,6 +26,7 @@ static struct {
   qn_addr_t v[8];
   qn_addr_list_t list; /* what is known so far */
   bool stepwise, asked, ended, more;
+  qn_family_t family;
   qn_op_t *op;
 } script;
 
@@ -39,6 +40,7 @@ int qn_resolve(qn_loop_t *loop, const qn_resolve_opts_t *opts, qn_op_t *op, qn_a
 {
   (void)loop, (void)out;
   script.stepwise = opts->stepwise;
+  script.family = opts->family;
   script.asked = true;
   script.op = op;
   qn_op_begin(op, &script, script_cancel);
