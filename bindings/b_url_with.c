@@ -235,7 +235,9 @@ static int with_parts(lua_State *L, const qn_url_t *u, const bool given[N_KEYS])
   }
   QNL_URL_PLACE(place);
   int rc = qn_url_build(&p, &place, &err);
-  return rc == 0 ? qnl_url_take(L, &place) : qnl_url_fail(L, rc, &err, "with");
+  static const char *const names[] = {"with", "scheme", "user",  "password",
+                                      "host", "path",   "query", "fragment"};
+  return rc == 0 ? qnl_url_take(L, &place) : qnl_url_fail(L, rc, &err, names[err.part]);
 }
 
 /* --- whatwg mode ----------------------------------------------------------------------------- */

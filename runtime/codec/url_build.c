@@ -17,7 +17,7 @@ typedef struct build {
 
 static int refuse(qn_url_error_t *err, const char *text)
 {
-  *err = (qn_url_error_t){0, text};
+  *err = (qn_url_error_t){.text = text};
   return QN_E_BAD_URL;
 }
 
@@ -73,6 +73,7 @@ static int build(build_t *b, qn_url_error_t *err)
   for (int i = 0; i < QN_URL_PARTS; i++) {
     int rc = from->has[i] || i == QN_URL_PATH ? take(b, (qn_url_part_t)i, err) : 0;
     if (rc != 0) {
+      err->part = 1 + i;
       return rc;
     }
   }
@@ -110,7 +111,7 @@ static void take_raw(build_t *b)
 int qn_url_build(const qn_url_parts_t *parts, qn_url_place_t *place, qn_url_error_t *err)
 {
   qn__url_out_t out = {place->mem, place->room, NULL};
-  qn_url_error_t mine = {0, NULL};
+  qn_url_error_t mine = {0};
   build_t b = {.from = parts, .strict = parts->mode == QN_URL_STRICT};
   b.parts = (qn__url_parts_t){.port = -1, .mode = b.strict ? QN_URL_STRICT : QN_URL_TOLERANT};
   qn__url_scratch_begin(&b.scratch);

@@ -173,6 +173,8 @@ describe("url:with", function()
       assert.is_nil(v, host)
       assert.equal("INVALID_URL", err.code)
     end
+    assert.equal("query: a character that must be percent-encoded here (at byte 2)",
+      select(2, url("x", "strict"):with { encoded_query = "a b" }).message)
     assert.is_nil((u:with { authority = "h/x" }))
     assert.is_nil((u:with { authority = "h:x" }))
     assert.is_nil((url("x"):with { user = "u" }))

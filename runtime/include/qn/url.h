@@ -23,7 +23,8 @@ typedef struct qn_url qn_url_t;
 /* Where and why a text is no URL. */
 typedef struct qn_url_error {
   size_t at;        /* byte offset in the input */
-  const char *text; /* static: "the port is not a number up to 65535" */
+  const char *text; /* static: "the port is greater than 65535" */
+  int part;         /* qn_url_build: 1 + the component; 0: none of them alone */
 } qn_url_error_t;
 
 typedef enum qn_url_part {
