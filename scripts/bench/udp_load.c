@@ -17,7 +17,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_WINDOW = 64, MAX_SIZE = 8192, MIN_SIZE = 16, STALL_MS = 100, BUFFER = 4 << 20 };
+enum {
+  MAX_WINDOW = 64,
+  MAX_SIZE = 8192,
+  MIN_SIZE = 16,
+  STALL_MS = 100,
+  SETUP_MS = 10000,
+  BUFFER = 4 << 20
+};
 
 typedef struct load {
   int fd, port, pid;
@@ -198,6 +205,9 @@ int main(int argc, char **argv)
   open_socket(&l);
   send_next(&l, l.window);
   run(&l, l.warm_ms);
+  for (unsigned waited = 0; l.ops == 0 && waited < SETUP_MS; waited += STALL_MS) {
+    turn(&l); /* on a busy machine the server may not have run yet */
+  }
   l.ops = l.lost = 0;
   uint64_t server = process_cpu_ns(l.pid), own = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
   uint64_t waited = process_wait_ns(0) + (l.pid != 0 ? process_wait_ns(l.pid) : 0);
