@@ -1,4 +1,6 @@
-/* covers: runtime/codec/url_punycode.c */
+/* The texts of URLs, and Punycode.
+ * covers: runtime/codec/url_punycode.c
+ */
 #include "test.h"
 
 #include "qn/url.h"
