@@ -359,7 +359,13 @@ end
 ---@return qn.Url? url
 ---@return qn.Error? err
 function Url:add_query_item(name, value, opts)
-  return replace(self, query.new(self.encoded_query or "", opts):add(name, value))
+  local old = self.encoded_query
+  if opts == nil and type(name) == "string" and type(value) == "string" then -- the usual case
+    local item = core.url_query_encode(name, "=", "&") .. "="
+      .. core.url_query_encode(value, "=", "&")
+    return with(self, { encoded_query = old and old ~= "" and old .. "&" .. item or item })
+  end
+  return replace(self, query.new(old or "", opts):add(name, value))
 end
 
 ---Another URL without the first item of that name.

@@ -89,7 +89,7 @@ size_t qn_url_to_file(const qn_url_t *u, char *out)
 
 /* --- what somebody types --------------------------------------------------------------------- */
 
-/* "ftp.host" is reached by FTP; a path of ftp: that begins with "//" is an absolute one there. */
+/* `with` is in lower case. */
 static bool begins(const char *text, size_t size, const char *with)
 {
   size_t n = strlen(with);
