@@ -7,6 +7,7 @@
 -- `dns.ask` sends one question over TCP without the resolver that is under test.
 
 local qn = require "qn"
+local core = require "qn.core"
 local program = require "spec.support.program"
 
 local M = {}
@@ -109,6 +110,22 @@ function M.status(reply)
   return flags & 15, answers
 end
 
+-- $1 is the process of the spec: a server does not outlive it, even when it is killed.
+local GUARD <const> = [[
+parent=$1
+shift
+(
+  while kill -0 "$parent" && kill -0 $$; do sleep 2; done
+  kill -0 "$parent" || kill -KILL $$
+) 2>/dev/null >&2 </dev/null &
+exec "$@"
+]]
+
+local function guarded(words)
+  local command = { "sh", "-c", GUARD, "sh", core.pid() }
+  return table.move(words, 1, #words, #command + 1, command)
+end
+
 -- The sockets that asked whether a server is there close over several turns, and the leak check must
 -- not begin to count in between.
 local function settle(before)
@@ -133,7 +150,7 @@ local function start(make, probe, host)
       program.remove(server.folder)
       error(words, 0)
     end
-    server.program = program.start(words)
+    server.program = program.start(guarded(words))
     local answered, err = pcall(program.until_true, words[1] .. " to answer", function()
       if server.program:status() then
         local out, text = server.program:output()
