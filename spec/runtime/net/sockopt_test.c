@@ -43,7 +43,6 @@ static const struct {
     {"linger", 0, 65535},
     {"mtu_discover", 2, 0},
     {"multicast_loopback", 0, 1},
-    {"multicast_ttl", 4, 0},
     {"nodelay", 1, 0},
     {"oob_inline", 1, 0},
     {"reuse_address", 1, 0},
@@ -89,6 +88,34 @@ TEST(values_come_back_ipv6)
   getsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &hops, &size);
   CHECK_INT(hops, 77);
   close(fd);
+}
+
+/* Of datagram sockets only; one that takes both families has these for each. */
+TEST(dual_stack_sockets_have_both)
+{
+  static const struct {
+    const char *name;
+    int number4, value;
+  } both[] = {{"multicast_ttl", IP_MULTICAST_TTL, 4},
+              {"multicast_loopback", IP_MULTICAST_LOOP, 0},
+              {"ttl", IP_TTL, 9},
+              {"tos", IP_TOS, 0x10},
+              {"mtu_discover", IP_MTU_DISCOVER, 2}};
+  int fds[] = {socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0),
+               socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  for (size_t i = 0; i < 2 * sizeof both / sizeof both[0]; i++) {
+    int fd = fds[i % 2], got4 = -1;
+    int64_t got = -1;
+    socklen_t size = sizeof got4;
+    TEST_ROUND("%s", both[i / 2].name);
+    CHECK_INT(qn__sockopt_set(fd, both[i / 2].name, both[i / 2].value), 0);
+    CHECK_INT(qn__sockopt_get(fd, both[i / 2].name, &got), 0);
+    CHECK_INT(got, both[i / 2].value);
+    CHECK_INT(getsockopt(fd, IPPROTO_IP, both[i / 2].number4, &got4, &size), 0);
+    CHECK_INT(got4, both[i / 2].value);
+  }
+  close(fds[0]);
+  close(fds[1]);
 }
 
 TEST(buffer_sizes_are_at_least_what_was_asked_for)
