@@ -51,7 +51,7 @@ struct qn_loop {
   uint64_t alarm_at;
   qn__heap_t heap;
   uint8_t *chunk;
-  void *area; /* of the net floor: freed with the loop (qn__loop_area) */
+  void *area;      /* of the net floor: freed with the loop (qn__loop_area) */
   void *notifiers; /* of net/notifier.c, which keeps and frees it */
   void *data;
   qn_ready_t *on_wakeup; /* of the embedder: queued when the wake handle fires */

@@ -27,7 +27,8 @@ qn__at_close_t *qn__loop_at_close_find(const qn_loop_t *loop, void (*run)(qn__at
 /* The head of the list of live streams, which the stream floor keeps. */
 qn_list_t *qn__loop_streams(qn_loop_t *loop);
 
-/* A block of qn_malloc that the loop keeps for the net floor and frees at its end; NULL at first. */
+/* A block of qn_malloc that the loop keeps for the net floor and frees at its end; NULL at first.
+ */
 void **qn__loop_area(qn_loop_t *loop);
 
 /* Where net/notifier.c keeps what it watches; NULL while there is nothing. */
