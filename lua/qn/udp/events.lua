@@ -12,7 +12,8 @@ local M = {}
 local BACKLOG <const> = 64 -- datagrams that wait for their handlers
 
 local names = {
-  "datagram", "ready_read", "error", "state_changed", "host_found", "connected", "disconnected", "closed",
+  "datagram", "ready_read", "error", "state_changed", "host_found", "connected", "disconnected",
+  "closed",
 }
 local known = {}
 for _, name in ipairs(names) do
