@@ -66,6 +66,11 @@ static question_t *first(const qn_list_t *list)
   return QN__CONTAINER(list->next, question_t, link);
 }
 
+static question_t *last(const qn_list_t *list)
+{
+  return QN__CONTAINER(list->prev, question_t, link);
+}
+
 static void drop(question_t *q)
 {
   QN__ASSERT(q->place != YOUNG && q->place != OLD);
@@ -227,22 +232,25 @@ static void pump(qn__dns_t *d);
 
 static void on_aging(qn_timer_t *t) { pump(QN__CONTAINER(t, qn__dns_t, aging)); }
 
-/* Lets waiting questions go as far as the window permits. */
+/* Lets waiting questions go as far as the window permits. The oldest and the newest take turns: a
+ * newcomer must not stand behind all those whom a server does not answer. */
 static void pump(qn__dns_t *d)
 {
   uint64_t now = qn_loop_now(d->loop);
+  uint64_t young = d->window < QN__DNS_WINDOW ? QN__DNS_CROWD_MS : QN__DNS_YOUNG_MS;
   if (qn__list_empty(&d->waiting)) {
     qn_timer_stop(d->loop, &d->aging);
     return;
   }
-  while (!qn__list_empty(&d->young) && first(&d->young)->sent_at + QN__DNS_YOUNG_MS <= now) {
+  while (!qn__list_empty(&d->young) && first(&d->young)->sent_at + young <= now) {
     move(first(&d->young), OLD);
   }
   while (!qn__list_empty(&d->waiting) && d->n_young < d->window) {
-    begin(first(&d->waiting));
+    d->newest = !d->newest;
+    begin(d->newest ? last(&d->waiting) : first(&d->waiting));
   }
   if (!qn__list_empty(&d->waiting) && !qn__list_empty(&d->young)) {
-    uint64_t at = first(&d->young)->sent_at + QN__DNS_YOUNG_MS;
+    uint64_t at = first(&d->young)->sent_at + young;
     /* Out of memory: the next reply, or the time limit of a try, comes here too. */
     (void)qn_timer_start(d->loop, &d->aging, at, on_aging);
   }
@@ -308,6 +316,7 @@ static void deal_with(question_t *q)
   if (q->rc == 0 || q->rc == QN_E_HOST_NOT_FOUND || q->rc == QN_E_NO_DATA) {
     p->failures = 0;
     p->plain |= q->no_edns;
+    d->window += d->window < QN__DNS_WINDOW;
     answered(q);
   } else if (qn__list_empty(&q->askers)) {
     drop(q);
@@ -457,6 +466,14 @@ static void free_peers(qn__dns_t *d)
   d->n_peers = 0;
 }
 
+/* A reply of a server that is not asked any more: as if it had not come. */
+static void discard(question_t *q)
+{
+  qn_dns_answer_free(q->answer);
+  q->answer = NULL;
+  q->rc = QN_E_CANCELLED;
+}
+
 int qn__dns_set_servers(qn__dns_t *d, const qn_addr_t *v, size_t n, const qn__dns_ways_t *ways)
 {
   qn__dns_peer_t peers[QN__DNS_SERVERS_MAX] = {{0}};
@@ -472,6 +489,9 @@ int qn__dns_set_servers(qn__dns_t *d, const qn_addr_t *v, size_t n, const qn__dn
     return rc;
   }
   free_peers(d);
+  for (qn_list_t *l = d->arrived.next; l != &d->arrived; l = l->next) {
+    discard(QN__CONTAINER(l, question_t, link));
+  }
   memcpy(d->peers, peers, sizeof peers);
   d->n_peers = n;
   d->window = QN__DNS_WINDOW;

@@ -15,11 +15,13 @@
 #define QN__DNS_TRIES_MAX 100
 #define QN__DNS_QUESTIONS_MAX 32768u /* waiting or under way; more: QN_E_LIMIT */
 #define QN__DNS_WINDOW 200u          /* sent and young: a server's socket has room for about 270 */
+#define QN__DNS_YOUNG_MS 100u        /* an older one is not in a server's socket any more */
 /* Who refuses while this many are under way may merely be busy (dnsmasq takes 150): the window
- * becomes this, and the question is asked again later, so many times at most. */
+ * becomes this, questions stay young for longer, and the question is asked again later, so many
+ * times at most. With each answer the window grows by one. */
 #define QN__DNS_CROWD 100u
+#define QN__DNS_CROWD_MS 1000u
 #define QN__DNS_PUT_OFF 3u
-#define QN__DNS_YOUNG_MS 1000u /* an older one is not in the server's socket any more */
 #define QN__DNS_PAYLOAD 1232u  /* EDNS: what does not get fragmented */
 #define QN__DNS_FAILURES 3u    /* tries in a row without a reply: other servers are asked first */
 #define QN__DNS_PROBE_MS 2000u /* and how often such a server is asked all the same */
@@ -56,6 +58,7 @@ struct qn__dns {
   qn__dns_cache_t cache;
   qn_list_t waiting, young, old, arrived; /* a question is in one of these */
   size_t window;
+  bool newest;                     /* whose turn it is, of those that wait */
   size_t n_young, n_sent, n_asked; /* n_sent: young and old; n_asked: questions with askers */
   qn_ready_t ready;
   qn_timer_t aging;

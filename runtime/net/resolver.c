@@ -229,6 +229,12 @@ static ares_ssize_t send_socket(ares_socket_t fd, const struct iovec *v, int n, 
   const channel_t *c = arg;
   struct msghdr m = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
   ares_ssize_t sent = sendmsg(fd, &m, MSG_NOSIGNAL);
+  if (sent < 0 && !c->tcp && errno == ECONNREFUSED) {
+    /* The refusal of an earlier message, which is told once only: this one is refused again, and
+     * then c-ares reads it and gives up all of them; else the earlier one would wait for its time
+     * limit. */
+    sent = sendmsg(fd, &m, MSG_NOSIGNAL);
+  }
   if (sent < 0 && !c->tcp && (errno == EAGAIN || errno == ENOBUFS)) {
     for (sent = 0; n > 0; n--) {
       sent += (ares_ssize_t)v[n - 1].iov_len;

@@ -1,7 +1,7 @@
 /* dns_query_test.c: questions as operations, against a server that does what the name says.
  * covers: runtime/net/resolver.c, runtime/net/dns_question.c
  * because nothing of them shows but what comes of a question. */
-#include "net/dns_question.h"
+#include "net/resolver_i.h"
 #include "qn/dns.h"
 #include "test.h"
 #include "wire.h"
@@ -427,22 +427,32 @@ TEST(closing_ends_what_is_pending)
   end();
 }
 
-/* Mute servers must not keep those behind them waiting for ever, nor may the number grow. */
-TEST(old_questions_make_room)
+/* Names that nobody answers must not keep others waiting until all of them were sent, nor may many
+ * be sent at once. */
+TEST(a_newcomer_does_not_stand_behind_the_unanswered)
 {
-  enum { MUTE = QN__DNS_WINDOW + 10, N = MUTE + 240 };
+  enum { MUTE = 5 * QN__DNS_WINDOW, N = MUTE + 240 };
   static wire_op_t w[N];
   char name[64];
   loop_begin();
   dns_peer_begin(&peer);
   resolver_begin(NULL, 10000, false);
-  for (int i = 0; i < N; i++) {
-    snprintf(name, sizeof name, i < MUTE ? "drop.n%d" : "n%d", i);
+  uint64_t began = qn_loop_fresh(wire.loop);
+  for (int i = 0; i < MUTE; i++) {
+    snprintf(name, sizeof name, "drop.n%d", i);
     CHECK_INT(ask(name, QN_DNS_A, &w[i]), QN_AGAIN);
   }
   WAIT_UNTIL(atomic_load(&peer.asked) >= (int)QN__DNS_WINDOW);
   turns(5);
-  CHECK_INT(atomic_load(&peer.asked), QN__DNS_WINDOW);
+  uint64_t most = (qn_loop_fresh(wire.loop) - began) / QN__DNS_YOUNG_MS + 1;
+  CHECK(atomic_load(&peer.asked) <= (int)(most * QN__DNS_WINDOW));
+  CHECK_INT(ask("new.test", QN_DNS_A, &w[MUTE]), QN_AGAIN);
+  WAIT_UNTIL(w[MUTE].done);
+  CHECK(atomic_load(&peer.asked) < MUTE);
+  for (int i = MUTE + 1; i < N; i++) {
+    snprintf(name, sizeof name, "n%d", i);
+    CHECK_INT(ask(name, QN_DNS_A, &w[i]), QN_AGAIN);
+  }
   for (int i = MUTE; i < N; i++) {
     WAIT_UNTIL(w[i].done);
     CHECK_INT(w[i].result, 0);
@@ -452,6 +462,57 @@ TEST(old_questions_make_room)
     qn_op_forget(&w[i].op);
     qn_dns_query_end(&w[i].op);
   }
+  check_idle();
+  end();
+}
+
+/* The first one is a closed port. */
+static void two_servers(void)
+{
+  qn_addr_t at;
+  char text[QN_ADDR_TEXT];
+  int fd = peer_listen(&at, 1);
+  qn_addr_text(&at, text, sizeof text);
+  close(fd);
+  resolver_begin(text, 15000, false);
+}
+
+/* A refusal is told to one socket call only: it must not be lost on a message that is sent next. */
+TEST(two_at_once_to_a_closed_port)
+{
+  wire_op_t a, b;
+  loop_begin();
+  dns_peer_begin(&peer);
+  two_servers();
+  uint64_t began = qn_loop_fresh(wire.loop);
+  REQUIRE_INT(ask("one.test", QN_DNS_A, &a), QN_AGAIN);
+  REQUIRE_INT(ask("two.test", QN_DNS_A, &b), QN_AGAIN);
+  WAIT_UNTIL(a.done && b.done);
+  CHECK(qn_loop_fresh(wire.loop) - began < 10000);
+  CHECK_INT(a.result, 0);
+  CHECK_INT(b.result, 0);
+  qn_dns_query_end(&a.op);
+  qn_dns_query_end(&b.op);
+  end();
+}
+
+/* A reply of the second server is there when only one server is left. */
+TEST(a_reply_of_a_server_that_is_gone)
+{
+  wire_op_t w;
+  loop_begin();
+  dns_peer_begin(&peer);
+  two_servers();
+  REQUIRE_INT(ask("tcone.test", QN_DNS_A, &w), QN_AGAIN);
+  qn__dns_t *d = &resolver->dns;
+  while (atomic_load(&peer.asked) == 0 || d->arrived.next == &d->arrived) {
+    qn_loop_turn(wire.loop, QN_TURN_NOWAIT);
+  }
+  qn__dns_ways_t ways = d->ways;
+  REQUIRE_INT(qn__dns_set_servers(d, &peer.at, 1, &ways), 0);
+  WAIT_UNTIL(w.done);
+  CHECK_INT(w.result, 0);
+  qn_dns_query_end(&w.op);
   check_idle();
   end();
 }
