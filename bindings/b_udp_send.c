@@ -227,10 +227,23 @@ static int bad_entry(lua_State *L, lua_Integer i, const char *what)
   return luaL_argerror(L, 2, lua_pushfstring(L, "entry %I: %s", (LUAI_UACINT)i, what));
 }
 
-/* Field `name` of the table at `idx`, or its element `i`. */
-static int get_either(lua_State *L, int idx, const char *name, lua_Integer i)
+/* Where the names of fields are while a list is read. */
+enum { K_DATA = 5, K_HOST, K_TO, K_PORT };
+
+static void push_keys(lua_State *L)
 {
-  if (lua_getfield(L, idx, name) == LUA_TNIL) {
+  lua_pushliteral(L, "data");
+  lua_pushliteral(L, "host");
+  lua_pushliteral(L, "to");
+  lua_pushliteral(L, "port");
+}
+
+/* Field `key` of the table at `idx`, or its element `i`. Raw: a metamethod could make values that
+ * nobody holds, or change buffers that were read already. */
+static int get_either(lua_State *L, int idx, int key, lua_Integer i)
+{
+  lua_pushvalue(L, key);
+  if (lua_rawget(L, idx) == LUA_TNIL) {
     lua_pop(L, 1);
     lua_rawgeti(L, idx, i);
   }
@@ -241,16 +254,17 @@ static int get_either(lua_State *L, int idx, const char *name, lua_Integer i)
 static void read_table(lua_State *L, lua_Integer i, int entry, qn_udp_out_t *o,
                        const qn_udp_out_t *def)
 {
-  int data = get_either(L, entry, "data", 1);
+  int data = get_either(L, entry, K_DATA, 1);
   if (!get_data(L, data, &o->data)) {
     bad_entry(L, i, "string or qn.Buffer expected as data");
   }
-  int host = get_either(L, entry, "host", 2);
+  int host = get_either(L, entry, K_HOST, 2);
   if (lua_isnil(L, host)) {
-    lua_getfield(L, entry, "to");
+    lua_pushvalue(L, K_TO);
+    lua_rawget(L, entry);
     lua_replace(L, host);
   }
-  int port = get_either(L, entry, "port", 3);
+  int port = get_either(L, entry, K_PORT, 3);
   if (lua_isnil(L, host)) {
     o->to = def->to;
     o->answer = def->answer;
@@ -263,7 +277,8 @@ static void read_table(lua_State *L, lua_Integer i, int entry, qn_udp_out_t *o,
   }
 }
 
-/* Fills `o` from list[i]. The stack grows by what must live as long as `o`. */
+/* Fills `o` from list[i]. The stack grows by what must live as long as `o`. Runs no user code, not
+ * even a finalizer: what was read before stays where it is. */
 static void read_entry(lua_State *L, lua_Integer i, qn_udp_out_t *o, const qn_udp_out_t *def)
 {
   lua_rawgeti(L, 2, i);
@@ -371,6 +386,7 @@ static int udp_send_batch(lua_State *L)
   luaL_argcheck(L, get_destination(L, 3, 4, &def), 3, "an address or a datagram expected");
   QNL_ENTER(L, G, t, udp_send_batch, "send");
   t->wait.obj = u;
+  push_keys(L);
   if (n > (lua_Integer)QN_UDP_SEND_BATCH) {
     v = lua_newuserdatauv(L, (size_t)n * sizeof *v, 0);
   }

@@ -181,10 +181,12 @@ local function matcher(match)
   end
 end
 
--- A datagram that matches, before `deadline`; nil without an error when there was none.
+-- A datagram that matches, or nil and why there was none before `deadline`. What does not match must not
+-- hold it up: a peer may send such without end.
 local function await_answer(socket, deadline, opts, matches)
-  while true do
-    local left = deadline and math.max(deadline - core.now(), 0) or false
+  local left
+  repeat
+    left = deadline and math.max(deadline - core.now(), 0) or false
     local data, from = socket:recv { timeout = left, max = opts.max }
     if not data then
       return nil, from
@@ -193,7 +195,8 @@ local function await_answer(socket, deadline, opts, matches)
     elseif opts.on_other then
       opts.on_other(data, from)
     end
-  end
+  until left == 0
+  return nil, core.error("timeout", "timed out", { op = "request", code = "TIMEOUT", phase = "read" })
 end
 
 ---Sends a datagram and waits for the one that answers it; sends it again when none has come within

@@ -130,6 +130,12 @@ static int check(const struct option *o, int64_t value)
 
 int qn__sockopt_check(const char *name, int64_t value) { return check(find(name), value); }
 
+bool qn__sockopt_is_tcp(const char *name)
+{
+  const struct option *o = find(name);
+  return o != NULL && o->level == IPPROTO_TCP;
+}
+
 /* Which level and number `o` has on this descriptor. */
 static int place(const struct option *o, int fd, int *level, int *number)
 {

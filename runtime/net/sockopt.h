@@ -13,6 +13,8 @@ int qn__sockopt_set(int fd, const char *name, int64_t value);
 int qn__sockopt_get(int fd, const char *name, int64_t *value);
 /* What can be said about a value without a descriptor: 0, QN_E_INVALID or QN_E_UNSUPPORTED. */
 int qn__sockopt_check(const char *name, int64_t value);
+/* Whether other sockets than those of TCP do not have it. */
+bool qn__sockopt_is_tcp(const char *name);
 
 /* Options that wait for a descriptor, in the order in which they were first set. */
 typedef struct qn__sockopts qn__sockopts_t;

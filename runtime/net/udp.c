@@ -175,6 +175,9 @@ static int take_fd(qn_udp_t *u, int fd, int domain)
   u->fd = fd;
   u->domain = domain;
   u->has_control = u->local_any || (u->flags & (QN_UDP_DETAILS | QN_UDP_GRO));
+  if (!qn__list_empty(&u->writers)) { /* they waited for room in the one before */
+    qn_ready_queue(u->loop, &u->ready);
+  }
   rc = qn__udp_arm(u); /* an onlooker may have come first */
   if (rc < 0) {
     u->fd = -1; /* it stays the caller's */
@@ -337,7 +340,7 @@ static int check_ip(const qn_addr_t *a)
 int qn_udp_bind(qn_udp_t *u, const qn_addr_t *local, unsigned mode)
 {
   int rc = check_ip(local), fd = -1;
-  u->flags |= mode;
+  unsigned before = u->flags;
   if (qn_udp_state(u) != QN_UDP_UNCONNECTED) {
     return u->state == QN_UDP_CLOSED ? QN_E_CLOSED : QN_E_IS_CONNECTED;
   }
@@ -348,8 +351,10 @@ int qn_udp_bind(qn_udp_t *u, const qn_addr_t *local, unsigned mode)
   bool dual = v6 && any && !(u->flags & QN_UDP_V6ONLY);
   int domain = dual ? AF_UNSPEC : v6 ? AF_INET6 : AF_INET;
   qn_addr_t a = *local;
+  u->flags |= mode;
   rc = open_fd(u, &domain, &fd);
   if (rc < 0) {
+    u->flags = before;
     return rc;
   }
   if (dual && domain == AF_INET) {
@@ -366,6 +371,7 @@ int qn_udp_bind(qn_udp_t *u, const qn_addr_t *local, unsigned mode)
   }
   if (rc < 0) {
     (void)close(fd);
+    u->flags = before; /* the next attempt may be for an address of its own */
     return rc;
   }
   qn_addr_t chosen;

@@ -49,6 +49,9 @@ int qn_udp_set_option(qn_udp_t *u, const char *name, int64_t value)
   if (rc < 0 || u->state == QN_UDP_CLOSED) {
     return rc < 0 ? rc : QN_E_CLOSED;
   }
+  if (qn__sockopt_is_tcp(name)) { /* kept for later it would spoil every bind */
+    return QN_E_UNSUPPORTED;
+  }
   if (u->fd >= 0) {
     rc = qn__sockopt_set(u->fd, name, value);
   }
@@ -62,6 +65,9 @@ int qn_udp_get_option(qn_udp_t *u, const char *name, int64_t *value)
   }
   if (u->state == QN_UDP_CLOSED) {
     return QN_E_CLOSED;
+  }
+  if (qn__sockopt_is_tcp(name)) {
+    return QN_E_UNSUPPORTED;
   }
   return u->fd >= 0 ? qn__sockopt_get(u->fd, name, value)
                     : qn__sockopts_get(u->options, name, value);

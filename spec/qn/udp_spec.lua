@@ -81,6 +81,23 @@ describe("a request", function()
     server:close()
   end)
 
+  it("ends although others never stop to send", function()
+    local u <close> = assert(qn.udp.bind("127.0.0.1", 0))
+    local over = false
+    local flood = qn.spawn(function()
+      local from <close> = assert(qn.udp.connect("127.0.0.1", u:local_port()))
+      while not over do
+        assert(from:send_batch { "noise", "noise", "noise", "noise" })
+        qn.yield()
+      end
+    end)
+    local opts = { host = "127.0.0.1", port = server:local_port(), match = "id", timeout = 0.02, retries = 0 }
+    local err = assert_error("timeout", u:request("q", opts))
+    assert.equal("read", err.phase)
+    over = true
+    flood:join()
+  end)
+
   it("goes to any address", function()
     serve(function(_, _, from) from:reply("here") end)
     local u <close> = assert(qn.udp.socket())
