@@ -289,7 +289,7 @@ static int udp_connect(lua_State *L)
   luaL_argcheck(L, port != 0, 3, "port 0 cannot be connected to");
   qnl_opts(L, 4, "connect", desc, 2, v);
   qn_family_t family = families[v[1].i];
-  bool literal = qnl_to_address(L, 2, port, QN_FAMILY_ANY, &a);
+  bool literal = lua_rawlen(L, 2) != 0 && qnl_to_address(L, 2, port, QN_FAMILY_ANY, &a);
   const char *host = literal ? NULL : qnl_host(L, 2);
   QNL_ENTER(L, G, t, udp_connect, "connect");
   if (u->lookup != NULL || qn_udp_state(u->u) == QN_UDP_CONNECTED) {

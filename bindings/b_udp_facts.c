@@ -40,7 +40,9 @@ static int get_interface(lua_State *L, int idx, unsigned *out)
     lua_pop(L, 1);
     return 0;
   }
-  *out = if_nametoindex(luaL_checkstring(L, idx));
+  size_t size;
+  const char *name = luaL_checklstring(L, idx, &size);
+  *out = strlen(name) == size ? if_nametoindex(name) : 0;
   return *out == 0 ? -ENODEV : 0;
 }
 

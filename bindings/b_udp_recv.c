@@ -100,7 +100,7 @@ static int give_batch(lua_State *L, qnl_task_t *t)
     lua_pushlstring(L, (const char *)data.data, data.size);
     lua_setiuservalue(L, -2, QNL_DATAGRAM_DATA);
     lua_rawseti(L, -2, n + 1);
-    qn_udp_take(u->u);
+    qn_udp_take(u->u, t->wait.max);
   }
   return 1;
 }
@@ -135,7 +135,7 @@ static int give(lua_State *L, qnl_task_t *t)
     lua_pushlstring(L, (const char *)data.data, data.size);
   }
   push_from(L, &info);
-  qn_udp_take(u->u);
+  qn_udp_take(u->u, t->wait.max);
   return 2;
 }
 

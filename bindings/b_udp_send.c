@@ -48,7 +48,8 @@ static bool get_destination(lua_State *L, int host, int port, qn_udp_out_t *o)
   }
   uint16_t number = qnl_port(L, port);
   luaL_argcheck(L, number != 0, port, "port 0 cannot be sent to");
-  if (!qnl_to_address(L, host, number, QN_FAMILY_ANY, &a)) {
+  /* "" would be the address "any", which is this machine. */
+  if (lua_rawlen(L, host) == 0 || !qnl_to_address(L, host, number, QN_FAMILY_ANY, &a)) {
     return false;
   }
   qn_udp_out_to(o, &a);

@@ -181,6 +181,65 @@ local function matcher(match)
   end
 end
 
+-- Whether it reaches everybody on one of our networks.
+local function is_broadcast(address)
+  local number = address.protocol == "ipv4" and address:to_ipv4()
+  if address.is_broadcast or not number or number & 1 == 0 then
+    return address.is_broadcast
+  end
+  for _, interface in ipairs(require "qn.interfaces"() or {}) do
+    for _, entry in ipairs(interface.entries) do
+      local rest = entry.ip.protocol == "ipv4" and 0xffffffff >> entry.prefix_length or 0
+      if rest > 1 and number & rest == rest and address:is_in_subnet(entry.ip, entry.prefix_length) then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+-- Whom to ask: destinations of which the first that there is a way to is taken, and the port.
+local function destinations(opts)
+  local host, port = opts.host, opts.port
+  if type(host) ~= "string" then
+    return { host }, port
+  elseif not port then
+    error("request: option 'host' needs option 'port'", 3)
+  elseif host == "*" or host:find "^[%d.]+$" or host:find(":", 1, true) then
+    local address, err = require "qn.address"(host, { loose = true })
+    return address and { address }, address and port or err
+  end
+  local found, err = require "qn.dns".lookup(host)
+  return found and { table.unpack(found.addresses) }, found and port or err
+end
+
+local function from_anybody()
+  return true
+end
+
+-- Tells whether a datagram comes from whom was asked; for a group and a broadcast others answer.
+local function sender_check(to, port)
+  local address = to and (port and to or to.address):unmapped()
+  if not address or address.is_unspecified or address.is_multicast or is_broadcast(address) then
+    return from_anybody
+  end
+  local bytes = address.bytes -- the kernel adds scopes
+  port = port or to.port
+  return function(from)
+    return from.port == port and from.address.bytes == bytes
+  end
+end
+
+-- Sends to the first that there is a way to; the ones before it are not tried again.
+local function ask(socket, data, to, port)
+  local ok, err = socket:send(data, to[1], port)
+  while not ok and #to > 1 and (err.kind == "unreachable" or err.kind == "unsupported") do
+    table.remove(to, 1)
+    ok, err = socket:send(data, to[1], port)
+  end
+  return ok, err
+end
+
 -- A datagram that matches, or nil and why there was none before `deadline`. What does not match must not
 -- hold it up: a peer may send such without end.
 local function await_answer(socket, deadline, opts, matches)
@@ -196,14 +255,19 @@ local function await_answer(socket, deadline, opts, matches)
       opts.on_other(data, from)
     end
   until left == 0
-  return nil, core.error("timeout", "timed out", { op = "request", code = "TIMEOUT", phase = "read" })
+  local fields = { op = "request", code = "TIMEOUT", phase = "read" }
+  return nil, core.error("timeout", "timed out", fields)
 end
 
 ---Sends a datagram and waits for the one that answers it; sends it again when none has come within
----`timeout` (1 s), `retries` times (3). What does not match goes to `on_other`, or is dropped. An ICMP
----error ends its try, and the next one begins at once.
+---`timeout` (1 s), `retries` times (3). An ICMP error ends its try, and the next one begins at once.
 ---
----Errors: `timeout` (phase "read"), those of `send` and `recv`.
+---The answer comes from the address and port that were asked (unless these are a group or a broadcast
+---address) and matches; what else arrives goes to `on_other`, or is dropped. When `match` is a function it
+---alone decides. Who forges answers has to guess little more than a port: put a number into the question
+---that cannot be guessed, and match it.
+---
+---Errors: `timeout` (phase "read"), those of `send` and `recv`, `dns`.
 ---@async
 ---@param data string|qn.Buffer
 ---@param opts? qn.UdpRequestOptions
@@ -213,13 +277,20 @@ function Udp:request(data, opts)
   opts = options.check(opts, request_options, "request")
   local timeout = opts.timeout == nil and REQUEST_TIMEOUT or opts.timeout
   local matches = matcher(opts.match)
+  local to, port = destinations(opts)
+  if not to then
+    return nil, port
+  end
   local err
   for _ = 0, opts.retries or REQUEST_RETRIES do
     local deadline = timeout and core.now() + timeout
     local ok
-    ok, err = self:send(data, opts.host, opts.port)
+    ok, err = ask(self, data, to, port)
     if ok then
-      local answer, from = await_answer(self, deadline, opts, matches)
+      local is_from = type(opts.match) == "function" and from_anybody or sender_check(to[1], port)
+      local answer, from = await_answer(self, deadline, opts, function(bytes, from)
+        return is_from(from) and matches(bytes, from)
+      end)
       if answer then
         return answer, from
       end

@@ -351,7 +351,7 @@ int qn_udp_peek(qn_udp_t *u, qn_slice_t *data, qn_udp_info_t *info, qn_addr_t *p
   return u->state == QN_UDP_CLOSED ? QN_E_CLOSED : QN_AGAIN;
 }
 
-void qn_udp_take(qn_udp_t *u)
+void qn_udp_take(qn_udp_t *u, size_t most)
 {
   if (u->at == u->n) {
     return;
@@ -360,7 +360,7 @@ void qn_udp_take(qn_udp_t *u)
   uint32_t size = part(u, item);
   u->stats.received++;
   u->stats.received_bytes += size;
-  u->stats.truncated += item->info.truncated;
+  u->stats.truncated += item->info.truncated || size > most;
   u->offset += size;
   if (item->segment == 0 || u->offset >= item->size) {
     u->offset = 0;

@@ -45,7 +45,7 @@ local UdpSocket = {}
 ---@class qn.UdpRequestOptions
 ---@field timeout? number|false seconds for each try (default 1)
 ---@field retries? integer tries after the first one (default 3)
----@field match? string|fun(data: string, from: qn.Datagram): boolean? which datagram is the answer: its first bytes, or a function (default: any)
+---@field match? string|fun(data: string, from: qn.Datagram): boolean? which datagram is the answer: its first bytes (default: any), or a function, which looks at the sender, too
 ---@field host? string|qn.Address|qn.Datagram where to send (default: the connected peer)
 ---@field port? integer
 ---@field max? integer as in `recv`

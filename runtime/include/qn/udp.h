@@ -89,7 +89,8 @@ QN_API uint64_t qn_udp_taken(const qn_udp_t *u);
  * with that, `peer` says about whom, if known), or QN_AGAIN: nothing there. `data` is valid until
  * the next call on any datagram socket of the loop. */
 QN_API int qn_udp_peek(qn_udp_t *u, qn_slice_t *data, qn_udp_info_t *info, qn_addr_t *peer);
-QN_API void qn_udp_take(qn_udp_t *u);
+/* Takes it out; the taker has kept at most `most` bytes of it. */
+QN_API void qn_udp_take(qn_udp_t *u, size_t most);
 /* Size of the first datagram; QN_AGAIN: there is none. Errors stay where they are. */
 QN_API int64_t qn_udp_pending(qn_udp_t *u);
 /* Whether one can be taken without waiting; asks the kernel only when it may have some. */
