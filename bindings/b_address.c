@@ -2,8 +2,9 @@
  *
  * One weak table of the state holds all that are alive, by their canonical bytes and zone; the rest
  * of the class is in b_address_ops.c. No finalizer and no list knows them: a value that nobody
- * holds is simply gone. Invariant: two userdata never have the same value, so identity is equality.
- * What comes from a socket is IPv4 when it is IPv4, also on a dual-stack one.
+ * holds is simply gone. Invariant: two userdata never have the same value, but for one that a
+ * finalizer brings back when a new one was made meanwhile; `__eq` is for that. What comes from a
+ * socket is IPv4 when it is IPv4, also on a dual-stack one.
  */
 #include "b_address.h"
 

@@ -193,6 +193,16 @@ static int address_compare(lua_State *L)
   return 1;
 }
 
+/* Equal ones are one userdata, but for one that a finalizer brought back after the collector had
+ * dropped it from the table of those that are alive. */
+static int address_eq(lua_State *L)
+{
+  const qnl_address_t *a = qnl_test(L, 1, &qnl_class_address);
+  const qnl_address_t *b = qnl_test(L, 2, &qnl_class_address);
+  lua_pushboolean(L, a != NULL && b != NULL && order(a, b) == 0);
+  return 1;
+}
+
 enum { V4_MAPPED = 1, V4_COMPAT = 2, UNSPECIFIED = 4, LOCALHOST = 8, TOLERANT = 0xff };
 
 static int check_mode(lua_State *L, int idx)
@@ -340,7 +350,10 @@ const qnl_method_t qnl_address_methods[] = {{"to_ipv4", to_ipv4, 0},
                                             {"equals", address_equals, 0},
                                             {"is_in_subnet", is_in_subnet, 0},
                                             {NULL, NULL, 0}};
-const qnl_method_t qnl_address_meta[] = {
-    {"__tostring", address_tostring, 0}, {"__concat", address_concat, 0},
-    {"__newindex", address_newindex, 0}, {"__lt", address_compare, 0},
-    {"__le", address_compare, 1},        {NULL, NULL, 0}};
+const qnl_method_t qnl_address_meta[] = {{"__tostring", address_tostring, 0},
+                                         {"__concat", address_concat, 0},
+                                         {"__newindex", address_newindex, 0},
+                                         {"__lt", address_compare, 0},
+                                         {"__le", address_compare, 1},
+                                         {"__eq", address_eq, 0},
+                                         {NULL, NULL, 0}};

@@ -97,16 +97,22 @@ static qn_url_mode_t mode_arg(lua_State *L, int idx)
 static int parse(lua_State *L, int idx, int meta)
 {
   size_t size;
-  if (qnl_test(L, idx, &qnl_class_url) != NULL && lua_isnoneornil(L, idx + 1) &&
-      lua_isnoneornil(L, idx + 2)) {
-    lua_settop(L, idx);
-    return 1;
-  }
   const qn_url_t *base = NULL;
-  if (QN_UNLIKELY(lua_type(L, idx) != LUA_TSTRING)) {
-    return misuse(L, lua_pushfstring(L, "a string expected, got %s", luaL_typename(L, idx)));
+  const char *text;
+  if (QN_LIKELY(lua_type(L, idx) == LUA_TSTRING)) {
+    text = lua_tolstring(L, idx, &size);
+  } else {
+    const qn_url_t *u = qnl_test(L, idx, &qnl_class_url);
+    if (u == NULL) {
+      return misuse(L, lua_pushfstring(L, "a string expected, got %s", luaL_typename(L, idx)));
+    }
+    if (lua_isnoneornil(L, idx + 1) && lua_isnoneornil(L, idx + 2)) {
+      lua_settop(L, idx);
+      return 1;
+    }
+    text = (const char *)qn_url_text(u).data; /* read again by another mode */
+    size = qn_url_text(u).size;
   }
-  const char *text = lua_tolstring(L, idx, &size);
   qn_url_mode_t mode = mode_arg(L, idx + 1);
   if (!lua_isnoneornil(L, idx + 2)) {
     base = qnl_test(L, idx + 2, &qnl_class_url);

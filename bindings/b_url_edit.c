@@ -137,15 +137,18 @@ static void change_path(lua_State *L, qn_url_parts_t *p, const qnl_opt_value_t *
   }
 }
 
-/* Pushes the URL that the options leave. */
-static const qn_url_t *adjust(lua_State *L, const qn_url_t *u, const qnl_opt_value_t *o)
+/* Pushes the URL that the options leave. A whatwg one without its scheme is a tolerant one, which
+ * may be relative; `any`: one to be printed or compared, when tolerant mode does not take it. */
+static int adjust(lua_State *L, const qn_url_t *u, const qnl_opt_value_t *o, bool any,
+                  const qn_url_t **result)
 {
   qn_url_parts_t p;
   qn_url_error_t err;
   qn_url_split(u, &p);
+  bool standard = p.mode == QN_URL_WHATWG;
   if (on(o, R_SCHEME)) {
     cut(&p, QN_URL_SCHEME);
-    p.mode = p.mode == QN_URL_WHATWG ? QN_URL_TOLERANT : p.mode; /* which has relative ones */
+    p.mode = standard ? QN_URL_TOLERANT : p.mode;
   }
   if (on(o, R_PASSWORD) || on(o, R_USER_INFO) || on(o, R_AUTHORITY)) {
     cut(&p, QN_URL_PASSWORD);
@@ -168,11 +171,26 @@ static const qn_url_t *adjust(lua_State *L, const qn_url_t *u, const qnl_opt_val
   change_path(L, &p, o);
   QNL_URL_PLACE(place);
   int rc = qn_url_build(&p, &place, &err);
+  if (rc == QN_E_BAD_URL && any && standard) {
+    p.mode = QN_URL_WHATWG;
+    rc = qn_url_build(&p, &place, &err);
+  }
   if (rc != 0) {
-    luaL_error(L, "%s", rc == -12 ? "not enough memory" : err.text);
+    return qnl_url_fail(L, rc, &err, "what is left");
   }
   qnl_url_take(L, &place);
-  return qnl_url_check(L, -1);
+  *result = qnl_url_check(L, -1);
+  return 0;
+}
+
+/* The same for a text: fails for nothing but its size and memory. */
+static const qn_url_t *adjust_text(lua_State *L, const qn_url_t *u, const qnl_opt_value_t *o)
+{
+  const qn_url_t *v = NULL;
+  if (adjust(L, u, o, true, &v) != 0) {
+    lua_error(L);
+  }
+  return v;
 }
 
 static void add_human(luaL_Buffer *b, const qn_url_t *u, unsigned flags)
@@ -239,7 +257,7 @@ static int url_to_string(lua_State *L)
     o[R_PASSWORD].i = 1;
   }
   if (!plain) {
-    u = adjust(L, u, o);
+    u = adjust_text(L, u, o);
     if (on(o, LOCAL_FILE) && !qn_url_has(u, QN_URL_QUERY) && !qn_url_has(u, QN_URL_FRAGMENT)) {
       luaL_Buffer b;
       char *to = luaL_buffinitsize(L, &b, qn_url_text(u).size + 2);
@@ -269,8 +287,8 @@ static int url_adjusted(lua_State *L)
   const qn_url_t *u = qnl_url_check(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
   qnl_opts(L, 2, "url:adjusted", format_desc, LOCAL_FILE, o);
-  adjust(L, u, o);
-  return 1;
+  int failed = adjust(L, u, o, false, &u);
+  return failed != 0 ? failed : 1;
 }
 
 /* url:matches(other, opts) */
@@ -279,8 +297,8 @@ static int url_matches(lua_State *L)
   qnl_opt_value_t o[N_FORMAT];
   const qn_url_t *u = qnl_url_check(L, 1), *v = qnl_url_check(L, 2);
   qnl_opts(L, 3, "url:matches", format_desc, LOCAL_FILE, o);
-  u = adjust(L, u, o);
-  v = adjust(L, v, o);
+  u = adjust_text(L, u, o);
+  v = adjust_text(L, v, o);
   int rc = qn_url_equal(u, v);
   if (rc < 0) {
     return luaL_error(L, "not enough memory");

@@ -82,12 +82,19 @@ static int unknown(lua_State *L, const char *name)
                       : misuse(L, "unknown option '%s'", name);
 }
 
+static bool is_whole(lua_State *L, int idx)
+{
+  int whole;
+  (void)lua_tointegerx(L, idx, &whole);
+  return whole != 0;
+}
+
 static void check_value(lua_State *L, int i)
 {
   int type = lua_type(L, -1);
   bool port = keys[i].component == C_PORT;
   bool fine = (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) ||
-              (port ? lua_isinteger(L, -1) : type == LUA_TSTRING);
+              (port ? type == LUA_TNUMBER && is_whole(L, -1) : type == LUA_TSTRING);
   if (!fine) {
     misuse(L, "option '%s': %s or false expected, got %s", keys[i].name,
            port ? "an integer" : "a string", luaL_typename(L, -1));
@@ -183,7 +190,7 @@ static int apply(lua_State *L, qn_url_parts_t *p, const key_t_ *key)
   size_t size = 0;
   const char *text = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &size) : NULL;
   if (key->component == C_PORT) {
-    p->port = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : -1;
+    p->port = lua_type(L, -1) == LUA_TNUMBER ? (int)lua_tointeger(L, -1) : -1;
     return 0;
   }
   if (key->component == C_AUTHORITY) {
@@ -247,11 +254,13 @@ static const char *setter_text(lua_State *L, const key_t_ *key, size_t *size)
 {
   if (lua_type(L, -1) == LUA_TBOOLEAN) {
     lua_pushliteral(L, "");
+  } else if (key->component == C_PORT) {
+    lua_pushfstring(L, "%d", (int)lua_tointeger(L, -1));
   } else {
     luaL_tolstring(L, -1, NULL);
     bool named = key->kind == STANDARD || key->kind == MARKED || key->component == QN_URL_PASSWORD;
     bool raw = named || key->kind == WIRE || key->component == QN_URL_HOST;
-    if (!raw && key->component != QN_URL_QUERY && key->component != C_PORT) {
+    if (!raw && key->component != QN_URL_QUERY) {
       luaL_gsub(L, lua_tostring(L, -1), "%", "%25"); /* plain text has no escapes */
     }
     if (!named && key->mark != 0) {

@@ -121,7 +121,7 @@ local function find(key, value)
       return seal_interface(fields)
     end
   end
-  return nil, nil
+  return nil
 end
 
 ---The interface of this name. None: an error of kind `io`, code `ENODEV`.
@@ -150,10 +150,10 @@ function M.by_index(index)
     return nil, missing
   end
   local found, err = find("index", index)
-  if found or err then
-    return found, err
+  if found then
+    return found
   end
-  return nil, select(2, core.interface_name(index)) -- gone meanwhile
+  return nil, err or select(2, core.interface_name(index)) -- gone meanwhile
 end
 
 ---The index of an interface. None: an error of kind `io`, code `ENODEV`.

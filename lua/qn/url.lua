@@ -48,39 +48,46 @@ local function from_working_dir(text, opts)
   local path = opts.working_dir:gsub("/+$", "") .. "/" .. name
   if opts.assume_local_file or core.file_stat(path) then
     local url, err = core.url_from_file(path)
-    return url and url:adjusted { normalize_path = true }, err
+    if not url then
+      return nil, err
+    end
+    return url:adjusted { normalize_path = true }
   end
 end
 
 local function parse_with_options(text, mode, opts)
   opts = options.check(opts, PARSE_RULES, "qn.url")
-  if type(text) ~= "string" then
+  if is_url(text) then
+    text = text:to_string()
+  elseif type(text) ~= "string" then
     error(("bad argument #1 to 'qn.url' (string expected, got %s)"):format(type(text)), 3)
   end
-  if opts.base ~= nil and mode ~= "whatwg" then
-    local base, err = opts.base, nil
-    if type(base) == "string" then
-      base, err = core.url_parse(base, mode)
-    end
-    if not base then
-      return nil, err
-    end
-    return base:resolve(text)
-  end
-  if mode == "user_input" and opts.working_dir then
-    local url, err = from_working_dir(text, opts)
-    if url or err then
-      return url, err
-    end
-  elseif opts.working_dir or opts.assume_local_file then
+  if opts.working_dir and (mode ~= "user_input" or opts.base ~= nil)
+    or opts.assume_local_file and not opts.working_dir then
     error("qn.url: working_dir belongs to mode \"user_input\"; assume_local_file to working_dir", 3)
   end
-  local base = opts.base
-  if type(base) == "string" then
-    local err
-    base, err = core.url_parse(base, "whatwg")
+  local base, err
+  if opts.base ~= nil then -- all three are of the mode: base, reference, result
+    local typed = mode == "user_input" and type(opts.base) == "string"
+    local rules = mode == "user_input" and "tolerant" or mode or "tolerant"
+    base, err = core.url_parse(opts.base, typed and mode or rules)
     if not base then
       return nil, err
+    elseif mode ~= "whatwg" then
+      local reference
+      reference, err = core.url_parse(text, rules)
+      if not reference then
+        return nil, err
+      end
+      return base:resolve(reference)
+    end
+  end
+  if opts.working_dir then
+    local url, failure = from_working_dir(text, opts)
+    if url then
+      return url
+    elseif failure then
+      return nil, failure
     end
   end
   return core.url_parse(text, mode, base)
@@ -181,12 +188,15 @@ function M.to_ace(domain, opts)
   local std3 = opts.std3 ~= false
   local ascii, err = core.idn_to_ascii(domain, LENGTHS | (std3 and STD3 or 0)
     | (opts.transitional and TRANSITIONAL or 0))
+  if not ascii then
+    return nil, err
+  end
   local dotted = "." .. (std3 and ascii or "") .. "."
   if dotted:find(".-", 1, true) or dotted:find("-.", 1, true) then
     return nil, core.error("invalid", "a label begins or ends with a hyphen",
       { code = "INVALID_HOST", op = "url" })
   end
-  return ascii, err
+  return ascii
 end
 
 local whitelist -- nil: every top-level domain
@@ -221,7 +231,10 @@ M.to_punycode = core.punycode_encode
 ---@return string? label UTF-8
 ---@return qn.Error? err
 function M.from_punycode(punycode)
-  return core.punycode_decode((punycode:gsub("^[xX][nN]%-%-", "")))
+  if type(punycode) == "string" then
+    punycode = punycode:gsub("^[xX][nN]%-%-", "")
+  end
+  return core.punycode_decode(punycode)
 end
 
 ---Which top-level domains have names that are shown in Unicode (`host`, `to_string("human")`,
@@ -235,8 +248,17 @@ function M.idn_whitelist(list)
     core.idn_whitelist(nil)
   elseif list ~= nil then
     local set = {}
-    for _, name in ipairs(list) do
-      set[assert(core.idn_to_ascii(name, 0))] = true
+    if type(list) ~= "table" then
+      error(("bad argument #1 to 'qn.url.idn_whitelist' (list or false expected, got %s)")
+        :format(type(list)), 2)
+    end
+    for i, name in ipairs(list) do
+      local ascii = type(name) == "string" and core.idn_to_ascii(name, STD3)
+      if not ascii or ascii == "" or ascii:find(".", 1, true) then
+        error(("bad argument #1 to 'qn.url.idn_whitelist' (item %d is no top-level domain)")
+          :format(i), 2)
+      end
+      set[ascii] = true
     end
     whitelist = set
     core.idn_whitelist(set)
@@ -249,6 +271,7 @@ function M.idn_whitelist(list)
     table.sort(names)
     return names
   end
+  return nil
 end
 
 -- --- methods that work on lists ------------------------------------------------------------------
@@ -315,6 +338,7 @@ function Url:query_value(name, opts)
       return item[2]
     end
   end
+  return nil
 end
 
 ---The values of all items of that name.

@@ -45,6 +45,15 @@ static int plain_host(build_t *b, const char *text, size_t size, qn_url_error_t 
   return qn__url_host(text, size, false, &b->scratch, &b->parts, err);
 }
 
+/* Zones of RFC 6874 are beyond the grammar of RFC 3986. */
+static int plain_host_of_mode(build_t *b, const char *text, size_t size, qn_url_error_t *err)
+{
+  int rc = plain_host(b, text, size, err);
+  qn_slice_t host = b->parts.part[QN_URL_HOST];
+  bool zone = rc == 0 && b->strict && b->parts.ip_literal && memchr(host.data, '%', host.size);
+  return zone ? refuse(err, "strict mode has no zones of IPv6 addresses") : rc;
+}
+
 static int take(build_t *b, qn_url_part_t part, qn_url_error_t *err)
 {
   const char *text = (const char *)b->from->part[part].data;
@@ -56,7 +65,7 @@ static int take(build_t *b, qn_url_part_t part, qn_url_error_t *err)
     return qn__url_scheme(text, size, &b->scratch, &b->parts.part[part], err);
   }
   if (part == QN_URL_HOST) {
-    return plain ? plain_host(b, text, size, err)
+    return plain ? plain_host_of_mode(b, text, size, err)
                  : qn__url_host(text, size, b->strict, &b->scratch, &b->parts, err);
   }
   if (plain && part == QN_URL_QUERY) { /* a query has escapes that plain text needs, too */

@@ -101,10 +101,17 @@ static bool begins(const char *text, size_t size, const char *with)
   return true;
 }
 
-static int parse_prepended(const char *text, size_t size, qn__url_out_t *out, qn_url_error_t *err)
+/* An IPv6 address, whose first group may look like a scheme ("fe80::1%eth0"). */
+static bool is_ip6(const char *text, size_t size)
 {
   uint8_t bytes[16];
-  bool ip6 = qn_ip6_parse(text, size, bytes);
+  const char *zone = memchr(text, '%', size);
+  return qn_ip6_parse(text, zone != NULL ? (size_t)(zone - text) : size, bytes);
+}
+
+static int parse_prepended(const char *text, size_t size, qn__url_out_t *out, qn_url_error_t *err)
+{
+  bool ip6 = is_ip6(text, size);
   const char *scheme = begins(text, size, "ftp.") ? "ftp://" : "http://";
   size_t n = strlen(scheme), all = n + size + (ip6 ? 2 : 0);
   char *copy = qn_malloc(all + 1);
@@ -176,7 +183,7 @@ int qn__url_parse_input(const char *text, size_t size, qn__url_out_t *out, qn_ur
     qn_url_place_t place = {out->mem, out->room, NULL};
     rc = qn_url_from_file(text, size, &place, err);
     out->url = place.url;
-  } else if (has_scheme(text, size)) {
+  } else if (!is_ip6(text, size) && has_scheme(text, size)) {
     rc = qn__url_parse_rfc(text, size, QN_URL_TOLERANT, out, err);
   } else {
     rc = parse_prepended(text, size, out, err);

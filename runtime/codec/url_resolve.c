@@ -233,10 +233,18 @@ int qn_url_resolve(const qn_url_t *base, const qn_url_t *ref, bool strict, qn_ur
   } else {
     qn__url_scratch_t scratch;
     qn__url_parts_t b, r, t;
+    qn__url_out_t again = {NULL, 0, NULL};
+    qn_url_error_t err;
+    rc = 0;
+    if (ref->mode != base->mode) { /* its characters must be those of the mode of the result */
+      rc = qn__url_parse_rfc(ref->text, ref->size, (qn_url_mode_t)base->mode, &again, &err);
+    }
     qn__url_scratch_begin(&scratch);
-    qn__url_split(base, &b);
-    qn__url_split(ref, &r);
-    rc = transform(&b, &r, strict, &t, &scratch);
+    if (rc == 0) {
+      qn__url_split(base, &b);
+      qn__url_split(again.url != NULL ? again.url : ref, &r);
+      rc = transform(&b, &r, strict, &t, &scratch);
+    }
     if (rc == 0) {
       rc = qn__url_guard_path(&t, &scratch);
     }
@@ -244,6 +252,7 @@ int qn_url_resolve(const qn_url_t *base, const qn_url_t *ref, bool strict, qn_ur
       rc = qn__url_assemble(&t, &out);
     }
     qn__url_scratch_end(&scratch);
+    qn_url_free(again.url);
   }
   place->url = out.url;
   return rc;
@@ -325,7 +334,8 @@ static int normal_path(qn__url_parts_t *p, qn__url_scratch_t *scratch)
     to[n++] = '/';
   }
   p->part[QN_URL_PATH] = qn__url_slice(to, n);
-  return qn__url_guard_path(p, scratch);
+  /* the URL Standard's "/." is no part of the path: it is written with the URL */
+  return p->mode == QN_URL_WHATWG ? 0 : qn__url_guard_path(p, scratch);
 }
 
 static int normalize(qn__url_parts_t *p, qn__url_scratch_t *scratch)

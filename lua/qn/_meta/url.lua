@@ -153,9 +153,11 @@ function Url:local_file() end
 ---@return string
 function Url:to_string(format, opts) end
 
----Another URL with some components left out or cleaned (QUrl::adjusted).
+---Another URL with some components left out or cleaned (QUrl::adjusted). One of whatwg mode without
+---its scheme is of tolerant mode; the error is for a host that this mode does not take.
 ---@param opts qn.UrlAdjustOptions
----@return qn.Url
+---@return qn.Url? url
+---@return qn.Error? err
 function Url:adjusted(opts) end
 
 ---Whether both are equal after `adjusted` (QUrl::matches).

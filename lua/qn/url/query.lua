@@ -162,6 +162,7 @@ function Query:get(name)
       return item[2]
     end
   end
+  return nil
 end
 
 ---The values of all items of that name.
