@@ -320,8 +320,9 @@ static int core_dns_resolver(lua_State *L)
   o.try_timeout = (uint64_t)integer(L, "try_timeout");
   o.tries = (unsigned)integer(L, "tries");
   o.ndots = (unsigned)integer(L, "ndots");
+  o.uncounted = boolean(L, "shared");
   resolver_box_t *u = lua_newuserdatauv(L, sizeof *u, 0);
-  *u = (resolver_box_t){.box.cls = &qnl_class_resolver, .shared = boolean(L, "shared")};
+  *u = (resolver_box_t){.box.cls = &qnl_class_resolver, .shared = o.uncounted};
   qnl_set_metatable(L, &qnl_class_resolver);
   if (!u->shared) {
     qnl_note_site(L);

@@ -33,8 +33,14 @@ local function strings(value)
   return out
 end
 
+local TEXT_MAX <const> = 254 -- a domain with its final dot; addresses are shorter
+
+-- Blanks and control characters are in no address and no domain; the core would read up to a NUL.
 local function is_text(value)
-  return type(value) == "string" or core.dns_literal(value) ~= nil
+  if type(value) == "string" then
+    return #value <= TEXT_MAX and not value:find("[%s%c]")
+  end
+  return core.dns_literal(value) ~= nil
 end
 
 local function is_list(expected)
@@ -69,6 +75,12 @@ local search_rule = {
       return true
     end
     return is_list("a list of domains, or false")(value)
+  end,
+}
+local path_rule = {
+  type = "string|false",
+  check = function(value)
+    return not (value and value:find("\0", 1, true)), "a path without NUL"
   end,
 }
 local random_rule = { type = "function" }
@@ -106,22 +118,27 @@ local function make(fields, where, level)
 end
 
 -- Resolvers of the option `server`, by servers and search list: calls share answers and sockets. Only the
--- collector ends them, so that nobody has to close one.
+-- collector ends them, so that nobody has to close one; it must leave the last few that were made.
 local shared = setmetatable({}, { __mode = "v" })
+local KEPT <const> = 8
+local kept = {}
 
 local function shared_resolver(opts, where)
   local fields = { servers = strings(opts.server), shared = true }
   fields.search = opts.search and strings(opts.search) or {}
   local key = table.concat(fields.servers, " ") .. "|" .. table.concat(fields.search, " ")
-  local resolver, err = shared[key], nil
+  local resolver = shared[key]
   if not resolver then
+    local err
     resolver, err = make(fields, where, 4)
-    shared[key] = resolver
-    if resolver then
-      known[resolver] = { servers = fields.servers }
+    if not resolver then
+      return nil, err
     end
+    shared[key], known[resolver] = resolver, { servers = fields.servers }
+    table.insert(kept, 1, resolver)
+    kept[KEPT + 1] = nil
   end
-  return resolver, err
+  return resolver
 end
 
 -- The resolver that a call is to use: nil and no error for the system's.
@@ -147,9 +164,9 @@ end
 local resolver_rules = {
   servers = servers_rule,
   search = search_rule,
-  hosts = { type = "string|false" },
-  resolv_conf = { type = "string" },
-  nsswitch = { type = "string|false" },
+  hosts = path_rule,
+  resolv_conf = { type = "string", check = path_rule.check },
+  nsswitch = path_rule,
   cache = { type = "integer|false", min = 1, max = 1000000 },
   timeout = { type = "number", min = 0.001, max = 3600 },
   tries = { type = "integer", min = 1, max = 100 },
@@ -183,10 +200,11 @@ function M.resolver(opts)
     fields.try_timeout = math.max(1, math.ceil(opts.timeout * 1000))
   end
   local resolver, err = make(fields, "qn.dns.resolver", 2)
-  if resolver then
-    known[resolver] = { servers = fields.servers, path = opts.resolv_conf, random = opts.random }
+  if not resolver then
+    return nil, err
   end
-  return resolver, err
+  known[resolver] = { servers = fields.servers, path = opts.resolv_conf, random = opts.random }
+  return resolver
 end
 
 -- Calls ------------------------------------------------------------------------------------------

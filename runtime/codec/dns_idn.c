@@ -23,6 +23,11 @@ int qn_dns_name_ascii(const char *text, char out[QN_DNS_NAME_TEXT])
     }
     text = ace;
     size = strnlen(ace, sizeof ace);
+    for (size_t i = 0; i < size; i++) {
+      if (ace[i] <= ' ' || ace[i] == 0x7f || ace[i] == '\\') {
+        return QN_E_BAD_HOST; /* some characters are mapped to these, as U+00A0 and U+FF3C */
+      }
+    }
   }
   uint8_t wire[QN__DNS_WIRE];
   if (size >= QN_DNS_NAME_TEXT || qn_dns_name_encode(text, wire) < 0) {

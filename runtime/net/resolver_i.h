@@ -20,7 +20,7 @@
 struct qn_resolver {
   qn_loop_t *loop;
   unsigned refs;
-  bool closed, is_default;
+  bool closed, uncounted;
   qn__at_close_t at_close;
   qn__dns_t dns;
   qn_list_t ops; /* of the callers, by their `link`: closing cancels them */

@@ -212,7 +212,10 @@ int qn_resolver_new(qn_loop_t *loop, const qn_resolver_opts_t *opts, qn_resolver
   }
   size_t cache = o->cache_size != 0 ? o->cache_size : QN__DNS_CACHE_DEFAULT;
   qn__dns_init(&r->dns, loop, o->no_cache ? 0 : cache);
-  qn__object_born(loop, "resolver");
+  r->uncounted = o->uncounted;
+  if (!r->uncounted) {
+    qn__object_born(loop, "resolver");
+  }
   *out = r;
   return 0;
 }
@@ -227,7 +230,7 @@ void qn_resolver_close(qn_resolver_t *r)
     qn_op_cancel(QN__CONTAINER(r->ops.next, qn_op_t, link), QN_E_CLOSED);
   }
   qn__dns_close(&r->dns);
-  if (!r->is_default) {
+  if (!r->uncounted) {
     qn__object_gone(r->loop, "resolver");
   }
 }
@@ -259,11 +262,10 @@ qn_resolver_t *qn_resolver_default(qn_loop_t *loop)
     return QN__CONTAINER(a, qn_resolver_t, at_close);
   }
   qn_resolver_t *r;
-  if (qn_resolver_new(loop, NULL, &r) < 0) {
+  qn_resolver_opts_t o = {.uncounted = true};
+  if (qn_resolver_new(loop, &o, &r) < 0) {
     return NULL;
   }
-  qn__object_gone(loop, "resolver"); /* it is the loop's, nobody can leak it */
-  r->is_default = true;
   r->at_close.run = loop_closes;
   qn__loop_at_close(loop, &r->at_close);
   return r;

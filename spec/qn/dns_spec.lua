@@ -119,7 +119,7 @@ describe("qn.dns with unbound and knot", function()
   it("takes several servers in order", function()
     local dead = "127.0.0.1:" .. dns.free_port()
     local host = assert(qn.dns.lookup("mail.qn.test",
-      { server = { dead, unbound.address }, timeout = 8, family = "ipv4" }))
+      { server = { dead, unbound.address }, timeout = 4 }))
     assert.equal("127.0.0.4", tostring(host.addresses[1]))
     local _, err = qn.dns.lookup("mail.qn.test", { server = dead, timeout = 8 })
     assert.equal("dns", err.kind)
@@ -395,6 +395,43 @@ describe("qn.dns with dnsmasq", function()
   end)
 end)
 
+describe("the resolver of the option 'server'", function()
+  it("keeps its answers while the collector works, and is no leak", function()
+    local fault <close> = dns.fault()
+    local objects = qn.stats().objects
+    for _ = 1, 3 do
+      assert(qn.dns.lookup("ttl-60.test", { server = fault.address, family = "ipv4" }))
+      collectgarbage()
+      collectgarbage()
+    end
+    assert.equal(objects, qn.stats().objects)
+    assert.equal(1, fault:counts().total)
+    for i = 1, 20 do -- others take its place
+      assert(qn.dns.lookup("localhost", { server = fault.address, search = "s" .. i .. ".test" }))
+    end
+    assert(qn.dns.lookup("ttl-60.test", { server = fault.address, family = "ipv4" }))
+  end)
+end)
+
+describe("success", function()
+  it("is one value", function()
+    local fault <close> = dns.fault()
+    local server = { server = fault.address }
+    local function one(...)
+      assert.equal(1, select("#", ...))
+      return assert((...))
+    end
+    local resolver <close> = one(qn.dns.resolver { servers = fault.address })
+    one(qn.dns.lookup("localhost"))
+    one(qn.dns.lookup("127.0.0.1", server))
+    one(qn.dns.reverse("127.0.0.1"))
+    one(qn.dns.query("a.test", "A", server))
+    one(resolver:lookup("a.test", { family = "ipv4" }))
+    one(resolver:query("a.test", "A"))
+    one(resolver:reverse("127.0.0.1"))
+  end)
+end)
+
 describe("the machine", function()
   it("has a name, and perhaps a domain", function()
     local pipe <close> = assert(io.popen("uname -n"))
@@ -444,6 +481,19 @@ describe("misuse throws", function()
     { "qn.dns.resolver: option 'cache' must be", function() qn.dns.resolver { cache = 0 } end },
     { "qn.dns.resolver: option 'timeout' must be", function() qn.dns.resolver { timeout = 0 } end },
     { "qn.dns.resolver: option 'search' must be a list of domains", function() qn.dns.resolver { search = { 1 } } end },
+    { "qn.dns.resolver: option 'search' must be a list of domains", function() qn.dns.resolver { search = "a b" } end },
+    { "qn.dns.resolver: option 'search' must be a list of domains", function() qn.dns.resolver { search = "a\0b" } end },
+    { "qn.dns.resolver: option 'search' must be a list of domains",
+      function() qn.dns.resolver { search = ("a."):rep(200) } end },
+    { "lookup: option 'server' must be an address", function() qn.dns.lookup("x", { server = "127.0.0.1\0x" }) end },
+    { "qn.dns.resolver: option 'servers' must be an address",
+      function() qn.dns.resolver { servers = { "127.0.0.1\0x" } } end },
+    { "qn.dns.resolver: option 'hosts' must be a path without NUL",
+      function() qn.dns.resolver { hosts = "/etc/hosts\0x" } end },
+    { "qn.dns.resolver: option 'resolv_conf' must be a path without NUL",
+      function() qn.dns.resolver { resolv_conf = "a\0" } end },
+    { "qn.dns.resolver: option 'nsswitch' must be a path without NUL",
+      function() qn.dns.resolver { nsswitch = "a\0" } end },
   }
   for i, case in ipairs(cases) do
     it(("(%d) %s"):format(i, case[1]), function()

@@ -9,7 +9,7 @@ describe("look-ups", function()
     local fault <close> = dns.fault()
     local resolver <close> = assert(qn.dns.resolver { servers = fault.address })
     local waiting = {}
-    for i = 1, 80 do
+    for i = 1, 600 do
       waiting[i] = qn.spawn(function() return resolver:lookup("drop." .. i .. ".test", { timeout = false }) end)
     end
     qn.yield()

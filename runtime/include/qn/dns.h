@@ -32,6 +32,7 @@ typedef struct qn_resolver_opts {
   uint64_t try_timeout; /* ms for one try of one server; 0: resolv.conf's (5 s) */
   unsigned tries;       /* rounds over all servers; 0: resolv.conf's (2) */
   unsigned ndots;       /* 0: resolv.conf's (1) */
+  bool uncounted;       /* not among the objects of qn_loop_stats: nobody can forget it */
 } qn_resolver_opts_t;
 
 /* QN_E_INVALID: a server that is no literal; QN_E_LIMIT: more than 8 servers or 32 domains. */

@@ -36,6 +36,8 @@ TEST(bad_names_are_refused)
   CHECK_NULL(ascii("a..b"));
   CHECK_NULL(ascii("\377\376"));
   CHECK_NULL(ascii("\303"));
+  CHECK_NULL(ascii("a\302\240b.test"));               /* a blank, when it is mapped */
+  CHECK_NULL(ascii("a\357\274\274000\303\274.test")); /* a backslash */
   memset(large, 'a', sizeof large);
   large[sizeof large - 1] = 0;
   CHECK_NULL(ascii(large));
