@@ -3,7 +3,8 @@
 --   qnlua examples/multicast_receiver.lua [group [port [count [interface]]]]
 --
 -- The group is 239.255.43.21, the port 45454; 0 takes any free one. An IPv6 group, such as
--- ff02::2115, works the same way. It leaves the group and ends after `count` datagrams.
+-- ff02::2115, works the same way, on an interface with multicast routes (eth0; not lo, as a rule). It
+-- leaves the group and ends after `count` datagrams.
 --
 -- Prints, while multicast_sender.lua runs with the arguments 239.255.43.21 45454 3 0.1 lo:
 --   member of 239.255.43.21, port 45454
@@ -13,7 +14,7 @@
 --   left the group
 local qn = require "qn"
 
-local group = arg[1] or "239.255.43.21"
+local group = assert(qn.address(arg[1] or "239.255.43.21"))
 local port = math.tointeger(tonumber(arg[2] or 45454))
 local count = tonumber(arg[3] or math.huge)
 local interface = arg[4]
@@ -26,7 +27,7 @@ io.stdout:flush()
 local n = 0
 for data, from in socket:each() do
   -- Other groups of this machine reach the same port, and unicast does, too.
-  if tostring(from.destination):gsub("%%.*", "") == group then
+  if from.destination.bytes == group.bytes then
     print(("%q"):format(data))
     io.stdout:flush()
     n = n + 1

@@ -1,6 +1,6 @@
 -- Takes URLs apart: components decoded and on the wire, query items, what is wrong with a text.
 --
---   scripts/qnlua examples/url_inspector.lua [-m mode] [-b base] url...
+-- Run:   qnlua examples/url_inspector.lua [-m mode] [-b base] url...
 --
 -- Modes: tolerant strict user_input whatwg. Without arguments it looks at three samples.
 -- Prints:
