@@ -80,7 +80,8 @@ typedef enum qn_kind {
   X(QN_E_PROTOCOL, -5012, "PROTOCOL", QN_KIND_PROTOCOL, "protocol error")                          \
   X(QN_E_HOST_NOT_FOUND, -5013, "HOST_NOT_FOUND", QN_KIND_DNS, "host not found")                   \
   X(QN_E_SHUTDOWN, -5014, "SHUTDOWN", QN_KIND_CLOSED, "the writing side is already shut down")     \
-  X(QN_E_DEADLOCK, -5015, "DEADLOCK", QN_KIND_INVALID, "every task waits and nothing can wake one") \
+  X(QN_E_DEADLOCK, -5015, "DEADLOCK", QN_KIND_INVALID,                                             \
+    "every task waits and nothing can wake one")                                                   \
   X(QN_E_BAD_ADDRESS, -5016, "INVALID_ADDRESS", QN_KIND_INVALID, "not an address literal")         \
   X(QN_E_BAD_URL, -5017, "INVALID_URL", QN_KIND_INVALID, "not a valid URL")                        \
   X(QN_E_BAD_HOST, -5018, "INVALID_HOST", QN_KIND_INVALID, "not a valid host name")                \
