@@ -1,6 +1,6 @@
 /* resolver.c: messages to one DNS server through c-ares, watched by libuv: see dns_server.h.
  *
- * The only file that knows c-ares. One channel for UDP and one for TCP, because c-ares (1.18)
+ * The only file that knows c-ares. Channels for UDP and others for TCP, because c-ares (1.18)
  * gives up all that is under way with a server, on either, when one connection ends. Each channel
  * makes one try; ids are ours (from the kernel), so is the socket: empty datagrams, which c-ares
  * takes for an error, are passed over, and a datagram is handed on as it came, where c-ares would
@@ -29,6 +29,7 @@
 #define RECEIVE_BUFFER (512 * 1024) /* a window of replies must fit in */
 #define DATAGRAMS_AT_ONCE 512       /* read beneath one event: a flood must not hold the loop */
 #define MESSAGES_PER_PORT 500       /* sent from one port, if another can be had */
+#define TCP_SILENT_MS 200           /* what is asked then goes over another connection */
 
 typedef struct watch {
   uv_poll_t uv;
@@ -48,13 +49,14 @@ typedef struct channel {
   bool lost;            /* the one that was closed last had */
   int error;            /* of the last call for a socket */
   size_t under_way;     /* messages */
+  uint64_t heard;       /* the last reply; when the first message was sent */
   unsigned sent;        /* since the channel had its turn */
   unsigned budget;      /* datagrams that may still be read beneath this event */
   size_t datagram;      /* bytes in `bytes`; 0: none */
   const uint8_t *bytes; /* where c-ares has just read a datagram to; valid beneath its call */
 } channel_t;
 
-enum { UDP, UDP_TOO, TCP, CHANNELS };
+enum { UDP, UDP_TOO, TCP, CHANNELS = TCP + 3 };
 
 struct qn__dns_server {
   qn_loop_t *loop;
@@ -391,6 +393,7 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *data, i
   int rc = error_of(status);
   if (data != NULL && size > 0 && rc != QN_E_CANCELLED) {
     c->brought = true;
+    c->heard = qn_loop_now(s->loop);
     reply(to, 0, raw ? c->bytes : data, raw ? c->datagram : (size_t)size);
     return;
   }
@@ -402,12 +405,26 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *data, i
   reply(to, rc < 0 ? rc : QN_E_DNS_REPLY, NULL, 0);
 }
 
+/* A connection on which nothing waits for long, because a server may answer in order, and a stream
+ * may be stuck in the middle of a reply. */
+static channel_t *choose_tcp(qn__dns_server_t *s)
+{
+  channel_t *best = &s->channels[TCP];
+  for (channel_t *c = best; c < s->channels + CHANNELS; c++) {
+    if (c->under_way == 0 || c->heard + TCP_SILENT_MS > qn_loop_now(s->loop)) {
+      return c;
+    }
+    best = c->under_way < best->under_way ? c : best;
+  }
+  return best;
+}
+
 /* The channel for the next message. */
 static channel_t *choose(qn__dns_server_t *s, bool tcp)
 {
   const channel_t *now = &s->channels[s->turn], *other = &s->channels[UDP + UDP_TOO - s->turn];
   if (tcp) {
-    return &s->channels[TCP];
+    return choose_tcp(s);
   }
   if (now->sent >= MESSAGES_PER_PORT && other->under_way == 0) {
     s->turn = UDP + UDP_TOO - s->turn;
@@ -430,6 +447,7 @@ void qn__dns_server_send(qn__dns_server_t *s, bool tcp, const uint8_t *message, 
     return;
   }
   *m = (message_t){.channel = c, .reply = reply, .arg = arg};
+  c->heard = c->under_way == 0 ? qn_loop_now(s->loop) : c->heard;
   c->under_way++;
   s->under_way++;
   c->sent++;
@@ -459,7 +477,7 @@ int qn__dns_server_new(qn_loop_t *loop, const qn_addr_t *address, uint64_t timeo
   s->cancelled = QN_E_CANCELLED;
   for (int i = 0; i < CHANNELS; i++) {
     s->channels[i].server = s;
-    s->channels[i].tcp = i == TCP;
+    s->channels[i].tcp = i >= TCP;
   }
   return 0;
 }

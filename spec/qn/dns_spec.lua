@@ -284,6 +284,13 @@ describe("qn.dns counts questions", function()
     assert.equal(("x"):rep(255), records[240].text)
   end)
 
+  it("comes although another is stuck on its connection", function()
+    local resolver <close> = assert(qn.dns.resolver { servers = fault.address })
+    local _, err = resolver:query("trunctcpdrop.test", "A", { timeout = 0.4 })
+    assert.equal("timeout", err.kind)
+    assert.equal(400, #assert(resolver:query("manytrunc.test", "A", { timeout = 2 })))
+  end)
+
   it("looks up a thousand names at once", function()
     local resolver <close> = assert(qn.dns.resolver { servers = fault.address })
     local names = {}
