@@ -212,6 +212,7 @@ static void proceed(qn__lookup_t *l);
 
 static void part_answered(qn__lookup_t *l, int i, int rc, qn__dns_result_t *result)
 {
+  l->returned = true; /* qn_resolve has: replies come in the ready phase */
   l->part[i].rc = rc;
   l->part[i].result = result != NULL ? qn__dns_result_retain(result) : NULL;
   l->pending &= ~parts[i].bit;
@@ -322,10 +323,34 @@ static void succeed(qn__lookup_t *l)
   }
 }
 
+static void on_delay(qn_timer_t *t);
+
+/* Waits a while for the other family; less when the asker has less time, so that what is there does
+ * not get lost. Before qn_resolve has returned nobody can tell how much that is. */
+static void wait_for_rest(qn__lookup_t *l)
+{
+  uint64_t now = qn_loop_now(l->loop), wait = QN__RESOLUTION_DELAY_MS;
+  const qn_timer_t *limit = &l->op->timer;
+  if (!l->stepwise && qn_timer_armed(limit)) {
+    uint64_t half = limit->at > now ? (limit->at - now) / 2 : 0;
+    wait = half < QN__FAMILY_WAIT_MS ? half : QN__FAMILY_WAIT_MS;
+  } else if (!l->stepwise) {
+    wait = l->returned ? QN__FAMILY_WAIT_MS : 0;
+  }
+  if (qn_timer_start(l->loop, &l->delay, now + wait, on_delay) < 0) {
+    succeed(l);
+  }
+}
+
 /* Waited long enough: the rest comes later, or never. */
 static void on_delay(qn_timer_t *t)
 {
   qn__lookup_t *l = QN__CONTAINER(t, qn__lookup_t, delay);
+  if (!l->stepwise && !l->returned) {
+    l->returned = true;
+    wait_for_rest(l);
+    return;
+  }
   for (int i = 0; i < QN__PARTS && !l->stepwise; i++) {
     qn__dns_unask(&l->part[i].ask);
     l->pending &= ~parts[i].bit;
@@ -342,10 +367,7 @@ static void proceed_in_part(qn__lookup_t *l)
   if (l->stepwise && count(&l->part[QN__PART_IPV6]) > 0) {
     succeed(l);
   } else {
-    uint64_t wait = l->stepwise ? QN__RESOLUTION_DELAY_MS : QN__FAMILY_WAIT_MS;
-    if (qn_timer_start(l->loop, &l->delay, qn_loop_now(l->loop) + wait, on_delay) < 0) {
-      succeed(l);
-    }
+    wait_for_rest(l);
   }
 }
 

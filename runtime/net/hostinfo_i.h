@@ -10,7 +10,7 @@
 #include "net/resolver_i.h"
 
 #define QN__RESOLUTION_DELAY_MS 50u /* RFC 8305 section 8 */
-/* How long addresses of one family wait for a server that says nothing of the other. */
+/* How long addresses of one family wait at most for a server that says nothing of the other. */
 #define QN__FAMILY_WAIT_MS 2000u
 
 /* The question of one family. */
@@ -29,6 +29,7 @@ typedef struct qn__lookup {
   qn_family_t family;
   uint16_t port;
   bool stepwise, absolute; /* absolute: the name had a final dot */
+  bool returned;           /* qn_resolve has, so that the time limit of the asker is known */
   bool found;              /* the list counts */
   bool late;               /* the other family's answer is not in the list yet */
   /* The walk. */

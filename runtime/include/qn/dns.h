@@ -61,9 +61,10 @@ typedef struct qn_resolve_opts {
 /* Literals are answered at once: returns 0 and fills `*out` (`op` is not used). QN_AGAIN: `op`
  * settles with 0 or an error; in `done`, qn_resolved(op) gives the list until qn_resolve_end(op),
  * which every `done` must call. Addresses are in the order of RFC 6724; without `family`, those of
- * one wait for the other two seconds at most. QN_E_HOST_NOT_FOUND: no
- * such name, or no address of `family`; QN_E_INVALID: the name is empty, a wildcard or too long;
- * QN_E_BAD_HOST: IDNA refuses it; QN_E_TIMEOUT and the QN_E_DNS_ errors: the servers. */
+ * one wait for the other two seconds at most, and no more than half of the time that `op` has
+ * (qn_op_deadline). QN_E_HOST_NOT_FOUND: no such name, or no address of `family`; QN_E_INVALID: the
+ * name is empty, a wildcard or too long; QN_E_BAD_HOST: IDNA refuses it; QN_E_TIMEOUT and the
+ * QN_E_DNS_ errors: the servers. */
 QN_API int qn_resolve(qn_loop_t *loop, const qn_resolve_opts_t *opts, qn_op_t *op, qn_addr_t *out);
 /* NULL when the look-up failed. */
 QN_API const qn_addr_list_t *qn_resolved(const qn_op_t *op);
