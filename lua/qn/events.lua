@@ -199,8 +199,10 @@ function M.settle(object)
   local state = states[object]
   if state and state.pumping then
     local task, number = core.ticket "event"
-    state.settled = { task = task, number = number }
-    core.park()
+    if state.pumping then -- drawing it may let others run
+      state.settled = { task = task, number = number }
+      core.park()
+    end
   end
 end
 
@@ -285,11 +287,11 @@ end
 ---and `host_found` also why the connect has failed
 local function wait(self, name, timeout)
   check_event(self, name, "wait", 2)
+  local task, number = core.ticket("event", timeout) -- first: others may run, and change the state
   local now = reached[name]
   if now and now[self:state()] then
     return true
   end
-  local task, number = core.ticket("event", timeout)
   if source_of(self).is_over(self) then
     if name == "closed" then
       return true

@@ -53,6 +53,9 @@ end
 
 local function wait_for(name, entry, me)
   local task, number = core.ticket("require")
+  if loading[name] ~= entry then -- others ran, and it has been loaded
+    return
+  end
   entry.waiters[#entry.waiters + 1] = { task, number }
   waits_for[me] = name
   local guard <close> = setmetatable({}, { __close = function()
