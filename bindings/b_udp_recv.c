@@ -96,8 +96,10 @@ static int give_batch(lua_State *L, qnl_task_t *t)
     if (look(u->u, &data, &info, &peer, t->wait.max) < 0) {
       break;
     }
-    qnl_push_datagram(L, 1, &info);
+    /* First the bytes: a finalizer may close the socket, or receive into the same buffers. */
     lua_pushlstring(L, (const char *)data.data, data.size);
+    qnl_push_datagram(L, 1, &info);
+    lua_insert(L, -2);
     lua_setiuservalue(L, -2, QNL_DATAGRAM_DATA);
     lua_rawseti(L, -2, n + 1);
     qn_udp_take(u->u, t->wait.max);

@@ -126,22 +126,29 @@ static void put_ipv4(struct in6_addr *out, const struct in_addr *a)
   }
 }
 
+/* Whole: who made an adopted socket may have asked for more than there is room for. */
+static bool is(const struct cmsghdr *c, int level, int type, size_t size)
+{
+  return c->cmsg_level == level && c->cmsg_type == type && c->cmsg_len >= CMSG_LEN(size);
+}
+
 static void read_control(struct msghdr *h, qn__udp_item_t *item)
 {
   qn_udp_info_t *info = &item->info;
   for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c != NULL; c = CMSG_NXTHDR(h, c)) {
     int number = 0;
-    if (c->cmsg_len >= CMSG_LEN(sizeof number)) {
-      memcpy(&number, CMSG_DATA(c), sizeof number);
+    if (c->cmsg_len < CMSG_LEN(sizeof number)) {
+      continue;
     }
-    if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+    memcpy(&number, CMSG_DATA(c), sizeof number);
+    if (is(c, IPPROTO_IP, IP_PKTINFO, sizeof(struct in_pktinfo))) {
       struct in_pktinfo p;
       memcpy(&p, CMSG_DATA(c), sizeof p);
       put_ipv4(&info->to, &p.ipi_addr);
       put_ipv4(&info->answer, &p.ipi_spec_dst);
       info->interface = (uint32_t)p.ipi_ifindex;
       info->has_to = true;
-    } else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+    } else if (is(c, IPPROTO_IPV6, IPV6_PKTINFO, sizeof(struct in6_pktinfo))) {
       struct in6_pktinfo p;
       memcpy(&p, CMSG_DATA(c), sizeof p);
       info->to = p.ipi6_addr;
@@ -151,10 +158,10 @@ static void read_control(struct msghdr *h, qn__udp_item_t *item)
       if (!IN6_IS_ADDR_MULTICAST(&p.ipi6_addr) && !IN6_IS_ADDR_V4MAPPED(&p.ipi6_addr)) {
         info->answer = p.ipi6_addr;
       }
-    } else if ((c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_TTL) ||
-               (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_HOPLIMIT)) {
+    } else if (is(c, IPPROTO_IP, IP_TTL, sizeof number) ||
+               is(c, IPPROTO_IPV6, IPV6_HOPLIMIT, sizeof number)) {
       info->hop_limit = (int16_t)number;
-    } else if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO && number > 0) {
+    } else if (is(c, IPPROTO_UDP, UDP_GRO, sizeof number) && number > 0) {
       item->segment = (uint32_t)number < item->size ? (uint32_t)number : 0;
     }
   }
@@ -182,7 +189,10 @@ static int no_message(qn_udp_t *u, int err)
   if (nothing) {
     u->readable = false;
   }
-  if ((u->flags & QN_UDP_ERRORS) && (u->has_error || !nothing) && qn__udp_next_report(u)) {
+  /* Also without the flag: who made an adopted socket may have wanted reports, and while there are
+   * some, poll does not rest. */
+  bool look = u->has_error || ((u->flags & QN_UDP_ERRORS) && !nothing);
+  if (look && qn__udp_next_report(u)) {
     return 0;
   }
   u->has_error = false;

@@ -269,6 +269,24 @@ TEST(writers_are_woken)
   loop_end();
 }
 
+/* A bind after a connection makes a new descriptor, which those who wait must not miss. */
+TEST(writers_are_woken_by_a_new_descriptor)
+{
+  loop_begin();
+  qn_udp_t *u = NULL;
+  qn_addr_t a = loopback(9), local = loopback(0);
+  wire_op_t w;
+  REQUIRE_INT(qn_udp_new(wire.loop, 0, &u), 0);
+  REQUIRE_INT(qn_udp_connect(u, &a), 0);
+  CHECK_INT(qn_udp_wait_writable(u, op_new(&w)), QN_AGAIN);
+  CHECK_INT(qn_udp_disconnect(u), 0);
+  CHECK_INT(qn_udp_bind(u, &local, 0), 0);
+  turns(5);
+  CHECK(w.done);
+  qn_udp_release(u);
+  loop_end();
+}
+
 TEST(a_socket_that_nobody_reads_lets_the_loop_sleep)
 {
   loop_begin();
@@ -327,6 +345,43 @@ TEST(refusals_are_errors_of_the_next_call)
   CHECK(qn_addr_equal(&peer, &dead));
   qn_udp_release(u);
   qn_udp_release(other);
+  loop_end();
+}
+
+/* Who made it had asked for reports: while one waits, poll says so again and again. */
+TEST(reports_of_an_adopted_socket_do_not_spin)
+{
+  loop_begin();
+  qn_udp_t *gone = bound("127.0.0.1", 0), *u = NULL;
+  qn_addr_t dead = address_of(gone), peer;
+  qn_slice_t data;
+  qn_udp_info_t info;
+  wire_op_t w;
+  int on = 1, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  REQUIRE_INT(setsockopt(fd, IPPROTO_IP, IP_RECVERR, &on, sizeof on), 0);
+  REQUIRE_INT(qn_udp_adopt(wire.loop, fd, 0, &u), 0);
+  qn_udp_out_t o = {.data = {(const uint8_t *)"x", 1}};
+  qn_udp_out_to(&o, &dead);
+  qn_udp_release(gone);
+  CHECK_INT(qn_udp_send(u, &o), 0);
+  int told = 0;
+  for (int i = 0; i < 4 && told < 3; i++) { /* the kernel tells it twice at most */
+    if (qn_udp_wait(u, op_new(&w)) == QN_AGAIN) {
+      turns(5);
+      if (!w.done) {
+        break;
+      }
+    }
+    told += qn_udp_peek(u, &data, &info, &peer) == -ECONNREFUSED;
+  }
+  CHECK(told == 1 || told == 2);
+  CHECK(!w.done);
+  qn_udp_stats_t before, after;
+  qn_udp_get_stats(u, &before);
+  turns(20);
+  qn_udp_get_stats(u, &after);
+  CHECK_INT(after.calls, before.calls);
+  qn_udp_release(u);
   loop_end();
 }
 
