@@ -55,6 +55,13 @@ int qn__hex_digit(uint8_t c)
   return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+bool qn__pct_joins(const char *out, size_t n, uint8_t c)
+{
+  return qn__hex_digit(c) >= 0 &&
+         ((n >= 1 && out[n - 1] == '%') ||
+          (n >= 2 && out[n - 2] == '%' && qn__hex_digit((uint8_t)out[n - 1]) >= 0));
+}
+
 bool qn__pct_clean(const char *text, size_t size, unsigned sets)
 {
   const uint8_t *in = (const uint8_t *)text;

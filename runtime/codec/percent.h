@@ -40,6 +40,9 @@ static inline bool qn__pct_in(uint8_t c, unsigned sets) { return (qn__pct_sets[c
 
 /* 0 to 15, or -1. */
 int qn__hex_digit(uint8_t c);
+/* Whether `c`, decoded behind `out`, would make an escape with a '%' that was none (whatwg mode
+ * keeps such ones: "%%41f" is not "%Af"). */
+bool qn__pct_joins(const char *out, size_t n, uint8_t c);
 
 /* Whether no byte is in the sets. */
 bool qn__pct_clean(const char *text, size_t size, unsigned sets);

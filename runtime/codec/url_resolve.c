@@ -271,7 +271,7 @@ static size_t normal_text(qn_slice_t in, bool fold, char *to)
     if (c == '%' && i + 2 < in.size && qn__hex_digit(in.data[i + 1]) >= 0 &&
         qn__hex_digit(in.data[i + 2]) >= 0) {
       uint8_t value = (uint8_t)(qn__hex_digit(in.data[i + 1]) * 16 + qn__hex_digit(in.data[i + 2]));
-      if (qn__pct_in(value, QN__PCT_RFC_UNRESERVED)) {
+      if (qn__pct_in(value, QN__PCT_RFC_UNRESERVED) || qn__pct_joins(to, n, value)) {
         to[n++] = '%';
         to[n++] = hex_upper(in.data[i + 1]);
         to[n++] = hex_upper(in.data[i + 2]);

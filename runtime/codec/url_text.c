@@ -86,7 +86,7 @@ size_t qn_url_pretty(const char *text, size_t size, unsigned flags, char *out)
         (used = decode_unicode(text, size, i, out + n, &n_out)) > 0) {
       n += n_out;
       i += used;
-    } else if (c < 0x80 && decodes(c, flags)) {
+    } else if (c < 0x80 && decodes(c, flags) && !qn__pct_joins(out, n, c)) {
       out[n++] = (char)c;
       i += TRIPLE;
     } else {

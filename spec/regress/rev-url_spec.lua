@@ -74,6 +74,16 @@ describe("review of URLs", function()
     assert.are.equal(qn.url(url:to_string(), "whatwg").encoded_path, url.encoded_path)
   end)
 
+  it("makes no escape of a stray percent sign and what is decoded behind it", function()
+    for _, tail in ipairs { "%%41f", "%%341", "%4%31", "%%34%31" } do
+      local url = assert(qn.url("http://h/" .. tail .. "?" .. tail, "whatwg"))
+      assert.are.equal(url.path, url:normalized().path)
+      assert.are.equal(url.key, url:normalized().key)
+      assert.are.equal(url.path, qn.url(url:to_string "human", "whatwg").path)
+      assert.are_not.equal(url, qn.url("http://h/%Af?%Af", "whatwg"))
+    end
+  end)
+
   it("takes whole floats as ports and no others", function()
     for _, mode in ipairs { "tolerant", "strict", "whatwg" } do
       local url = assert(qn.url("http://h/", mode))
