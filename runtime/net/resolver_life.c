@@ -149,6 +149,9 @@ int qn__resolver_refresh(qn_resolver_t *r)
     r->nsswitch = *r->nsswitch_path != '\0'
                       ? qn__nsswitch_file_get(&r->nsswitch_file, r->nsswitch_path)
                       : &ours;
+    bool read =
+        r->resolv_file.stamp.known && (r->nsswitch == &ours || r->nsswitch_file.stamp.known);
+    r->conf_at = read ? r->conf_at : 0; /* no descriptor, no memory: again with the next look-up */
   }
   return r->configured && r->generation == r->resolv_file.generation ? 0 : configure(r);
 }
@@ -157,6 +160,7 @@ const qn__hosts_t *qn__resolver_hosts(qn_resolver_t *r)
 {
   if (*r->hosts_path != '\0' && is_due(r->loop, &r->hosts_at)) {
     r->hosts = qn__hosts_file_get(&r->hosts_file, r->hosts_path);
+    r->hosts_at = r->hosts_file.stamp.known ? r->hosts_at : 0;
   }
   return r->hosts;
 }

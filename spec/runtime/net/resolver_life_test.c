@@ -6,6 +6,8 @@
 #include "dns_peer.h"
 #include "resolver_rig.h"
 
+#include <sys/resource.h>
+
 static int make(const char *server, qn_addr_t *out)
 {
   qn_resolver_t *r = NULL;
@@ -173,6 +175,37 @@ TEST(resolv_conf_changes)
     REQUIRE_INT(qn__resolver_refresh(rig.resolver), 0);
   } while (d->cache.table.n != 0);
   CHECK_UINT(rig.resolver->generation, rig.resolver->resolv_file.generation);
+  rig_end();
+}
+
+/* Files that could not be read for want of a descriptor are read as soon as there is one. */
+TEST(no_descriptor_for_the_files)
+{
+  struct rlimit old, few;
+  rig_begin();
+  rig_write(rig.hosts, "192.0.2.1 here\n");
+  rig_write(rig.resolv, "nameserver 192.0.2.53\n");
+  rig_write(rig.nsswitch, "hosts: dns files\n");
+  qn_resolver_opts_t o = rig_opts();
+  o.servers = NULL;
+  o.n_servers = 0;
+  rig_resolver(&o);
+  qn_resolver_t *r = rig.resolver;
+  int fd = dup(0);
+  REQUIRE_INT(getrlimit(RLIMIT_NOFILE, &old), 0);
+  few = old;
+  few.rlim_cur = (rlim_t)fd;
+  close(fd);
+  REQUIRE_INT(setrlimit(RLIMIT_NOFILE, &few), 0);
+  int rc = qn__resolver_refresh(r);
+  const qn__hosts_t *none = qn__resolver_hosts(r);
+  setrlimit(RLIMIT_NOFILE, &old);
+  CHECK_INT(rc, 0);
+  CHECK_NULL(none);
+  CHECK_INT(qn__resolver_refresh(r), 0);
+  CHECK(qn__resolver_hosts(r) != NULL);
+  CHECK_INT(ntohl(r->conf->servers[0].u.in4.sin_addr.s_addr), 0xc0000235);
+  CHECK_INT(r->nsswitch->v[0], QN__NSS_DNS);
   rig_end();
 }
 
