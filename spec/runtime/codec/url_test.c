@@ -449,7 +449,10 @@ TEST(building)
   CHECK_STR(build(&p), "http://a%3Ab%40c%2541:d:e%2F%C3%BC@xn--mnchen-3ya.de:8080"
                        "/x%20y/%25%3F%23;?a=%26%20b&c=%25zz%23#100%25%20%23");
   p.part[QN_URL_HOST] = slice("fe80::1%eth0");
+  CHECK_STR(build(&p), "!"); /* strict mode would not read it again */
+  p.mode = QN_URL_TOLERANT;
   CHECK(strstr(build(&p), "@[fe80::1%25eth0]:8080/") != NULL);
+  p.mode = QN_URL_STRICT;
   p.part[QN_URL_HOST] = slice("[::1]");
   CHECK(strstr(build(&p), "@[::1]:8080/") != NULL);
   p.part[QN_URL_HOST] = slice("a/b");
