@@ -103,6 +103,7 @@ TEST(dual_stack_sockets_have_both)
               {"mtu_discover", IP_MTU_DISCOVER, 2}};
   int fds[] = {socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0),
                socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+  REQUIRE(fds[0] >= 0 && fds[1] >= 0); /* else the first option would be blamed */
   for (size_t i = 0; i < 2 * sizeof both / sizeof both[0]; i++) {
     int fd = fds[i % 2], got4 = -1;
     int64_t got = -1;
