@@ -111,8 +111,8 @@ local query_rules, query_method_rules = call_rules { random = random_rule }
 local function make(fields, where, level)
   local resolver, err = core.dns_resolver(fields)
   if not resolver and err.code == "INVALID" then
-    error(where .. ": option 'servers' must be address literals, with or without a port (got "
-      .. table.concat(fields.servers or {}, ", ") .. ")", level + 1)
+    error(("%s: option '%s' must be address literals, with or without a port (got %s)"):format(where,
+      fields.shared and "server" or "servers", table.concat(fields.servers or {}, ", ")), level + 1)
   end
   return resolver, err
 end
@@ -316,7 +316,7 @@ end
 ---With `server` these DNS servers are asked instead of the system's; the hosts file counts, the system's
 ---search list does not (give `search` for one). Cancelling the task ends the look-up.
 ---
----Errors: `dns` (`HOST_NOT_FOUND`, `NO_DATA`, `DNS_SERVFAIL`, `DNS_REFUSED`, `DNS_BAD_REPLY`,
+---Errors: `dns` (`HOST_NOT_FOUND`, also: no address; `DNS_SERVFAIL`, `DNS_REFUSED`, `DNS_BAD_REPLY`,
 ---`DNS_UNREACHABLE` ...), `timeout` with phase `dns`, `invalid` (`INVALID_HOST`), `closed` (the resolver).
 ---Qt rows: HI-01, HI-02, HI-03, HI-04, HI-05, HI-06, HI-07, HI-08, HI-10, Q5-15.
 ---@async
