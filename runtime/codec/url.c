@@ -1,7 +1,8 @@
 /* url.c: the URL value: written down in one place, read by accessors, parsed by mode.
  *
  * Called by the bindings and by every other URL file. Invariants: a URL is one block without
- * pointers; its text is NUL-terminated and at most QN_URL_MAX bytes; components are ranges of it.
+ * pointers; its text is NUL-terminated and at most QN_URL_MAX bytes (a normal form: 16 more);
+ * components are ranges of it.
  */
 #include "codec/url_i.h"
 
@@ -69,7 +70,7 @@ int qn__url_assemble(const qn__url_parts_t *p, qn__url_out_t *out)
   for (int i = 0; i < QN_URL_PARTS; i++) {
     size += p->has[i] ? p->part[i].size : 0;
   }
-  if (size > QN_URL_MAX + 16) {
+  if (size > QN_URL_MAX + 16 + p->slack) {
     return QN_E_LIMIT;
   }
   qn_url_t *u = out->mem;
@@ -107,7 +108,7 @@ int qn__url_assemble(const qn__url_parts_t *p, qn__url_out_t *out)
   u->port = authority ? p->port : -1;
   u->ip_literal = authority && p->ip_literal;
   u->opaque = p->opaque;
-  if (u->size > QN_URL_MAX) {
+  if (u->size > QN_URL_MAX + p->slack) {
     if (u != out->mem) {
       qn_url_free(u);
     }
@@ -127,6 +128,7 @@ void qn__url_split(const qn_url_t *u, qn__url_parts_t *p)
   p->opaque = u->opaque;
   p->port = u->port;
   p->mode = (qn_url_mode_t)u->mode;
+  p->slack = 0;
 }
 
 int qn_url_parse_at(const char *text, size_t size, qn_url_mode_t mode, const qn_url_t *base,

@@ -61,6 +61,9 @@ static int take(build_t *b, qn_url_part_t part, qn_url_error_t *err)
   bool plain = b->from->decoded[part];
   text = text != NULL ? text : "";
   b->parts.has[part] = true;
+  if (size > QN_URL_MAX) {
+    return QN_E_LIMIT; /* before room is made for its escapes */
+  }
   if (part == QN_URL_SCHEME) {
     return qn__url_scheme(text, size, &b->scratch, &b->parts.part[part], err);
   }

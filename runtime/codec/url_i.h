@@ -21,6 +21,7 @@ typedef struct qn__url_parts {
   bool opaque;     /* whatwg: the path is not a list of segments */
   int port;        /* -1: none */
   qn_url_mode_t mode;
+  unsigned slack; /* how much longer than QN_URL_MAX it may become: for normal forms */
 } qn__url_parts_t;
 
 struct qn_url {

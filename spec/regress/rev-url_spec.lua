@@ -84,6 +84,25 @@ describe("review of URLs", function()
     end
   end)
 
+  it("refuses components above the limit before it makes room for their escapes", function()
+    local long = (" "):rep(2 ^ 20 + 1)
+    for _, name in ipairs { "path", "query", "fragment", "user", "encoded_path", "host", "scheme" } do
+      local url, err = qn.url("http://h/"):with { [name] = long }
+      assert.is_nil(url)
+      assert.are.equal("limit", err.kind)
+    end
+  end)
+
+  it("compares the longest URLs, too", function()
+    for head, mode in pairs { ["http://h?"] = "tolerant", ["http://[::ffff:ffff:ffff]?"] = "strict" } do
+      local url = assert(qn.url(head .. ("a"):rep(2 ^ 20 - #head), mode))
+      assert.is_false(url == qn.url "http://a" or url < url)
+      assert.is_true(url:matches(url, {}))
+      assert.is_true(url == url:normalized() and url.key == url:normalized().key)
+      assert.is_false(url:is_parent_of(url))
+    end
+  end)
+
   it("takes whole floats as ports and no others", function()
     for _, mode in ipairs { "tolerant", "strict", "whatwg" } do
       local url = assert(qn.url("http://h/", mode))

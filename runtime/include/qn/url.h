@@ -83,7 +83,8 @@ QN_API qn_slice_t qn_url_text(const qn_url_t *u);
 QN_API int qn_url_resolve(const qn_url_t *base, const qn_url_t *ref, bool strict,
                           qn_url_place_t *place);
 /* RFC 3986 section 6.2.2 and 6.2.3: case, needless percent-encoding, dot segments, default port,
- * empty path behind an authority, spelling of IPv6 addresses. */
+ * empty path behind an authority, spelling of IPv6 addresses. It may be 16 bytes longer than
+ * QN_URL_MAX, so that comparing fails for nothing but memory. */
 QN_API int qn_url_normalize(const qn_url_t *u, qn_url_place_t *place);
 /* Whether the normal forms are the same. 1, 0, or -ENOMEM. */
 QN_API int qn_url_equal(const qn_url_t *a, const qn_url_t *b);
