@@ -190,7 +190,8 @@ local function is_broadcast(address)
   for _, interface in ipairs(require "qn.interfaces"() or {}) do
     for _, entry in ipairs(interface.entries) do
       local rest = entry.ip.protocol == "ipv4" and 0xffffffff >> entry.prefix_length or 0
-      if rest > 1 and number & rest == rest and address:is_in_subnet(entry.ip, entry.prefix_length) then
+      if rest > 1 and number & rest == rest
+        and address:is_in_subnet(entry.ip, entry.prefix_length) then
         return true
       end
     end

@@ -25,7 +25,7 @@ describe("a look-up with little time", function()
   for _, case in ipairs { { AAAA, "127.0.0.2" }, { A, "::2" } } do
     local type, address = table.unpack(case)
     it("gives what it has, without type " .. type, function()
-      local server <close>, name = mute(type)
+      local _ <close>, name = mute(type)
       local resolver <close> = assert(qn.dns.resolver { servers = name, hosts = false })
       local host = assert(resolver:lookup("one.test", { timeout = 0.3 }))
       assert.equal(address, tostring(host.addresses[1]))
