@@ -396,8 +396,15 @@ static int core_adopt(lua_State *L)
   luaL_argcheck(L, fd >= 0 && fd < 1 << 30, 1, "a descriptor must not be negative");
   struct sockaddr_storage peer;
   socklen_t size = sizeof peer;
-  if (getpeername((int)fd, (struct sockaddr *)&peer, &size) < 0) {
-    return qnl_fail(L, -errno, "adopt"); /* a mistake: what is no connected socket stays open */
+  int type = 0;
+  socklen_t type_size = sizeof type;
+  /* A mistake: what is no connected socket, or one of datagrams, stays open. */
+  if (getpeername((int)fd, (struct sockaddr *)&peer, &size) < 0 ||
+      getsockopt((int)fd, SOL_SOCKET, SO_TYPE, &type, &type_size) < 0) {
+    return qnl_fail(L, -errno, "adopt");
+  }
+  if (type != SOCK_STREAM) {
+    return qnl_fail(L, QN_E_UNSUPPORTED, "adopt");
   }
   qnl_stream_t *u = qnl_push_stream(L, G, &qnl_class_socket);
   u->box.obj = NULL;

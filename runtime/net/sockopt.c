@@ -17,7 +17,8 @@ enum {
   READ_ONLY = 1,
   SWITCH = 2, /* 0 or 1 */
   LINGER = 4, /* struct linger instead of an int */
-  BOTH = 8    /* an IPv6 socket that takes IPv4, too, has it once more for that */
+  BOTH = 8,   /* an IPv6 socket that takes IPv4, too, has it once more for that */
+  DATAGRAM = 16
 };
 
 #define NONE (-1)
@@ -42,7 +43,7 @@ static const struct option {
     {"multicast_loopback", IPPROTO_IP, IP_MULTICAST_LOOP, IPPROTO_IPV6, IPV6_MULTICAST_LOOP, 0, 1,
      SWITCH | BOTH},
     {"multicast_ttl", IPPROTO_IP, IP_MULTICAST_TTL, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, 0, 255,
-     BOTH},
+     BOTH | DATAGRAM},
     {"nodelay", IPPROTO_TCP, TCP_NODELAY, NONE, NONE, 0, 1, SWITCH},
     {"only_v6", IPPROTO_IPV6, IPV6_V6ONLY, IPPROTO_IPV6, IPV6_V6ONLY, 0, 1, SWITCH | READ_ONLY},
     {"oob_inline", SOL_SOCKET, SO_OOBINLINE, NONE, NONE, 0, 1, SWITCH},
@@ -130,10 +131,10 @@ static int check(const struct option *o, int64_t value)
 
 int qn__sockopt_check(const char *name, int64_t value) { return check(find(name), value); }
 
-bool qn__sockopt_is_tcp(const char *name)
+bool qn__sockopt_fits(const char *name, int type)
 {
   const struct option *o = find(name);
-  return o != NULL && o->level == IPPROTO_TCP;
+  return o == NULL || (type == SOCK_STREAM ? !(o->flags & DATAGRAM) : o->level != IPPROTO_TCP);
 }
 
 /* Which level and number `o` has on this descriptor. */

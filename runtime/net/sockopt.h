@@ -13,8 +13,9 @@ int qn__sockopt_set(int fd, const char *name, int64_t value);
 int qn__sockopt_get(int fd, const char *name, int64_t *value);
 /* What can be said about a value without a descriptor: 0, QN_E_INVALID or QN_E_UNSUPPORTED. */
 int qn__sockopt_check(const char *name, int64_t value);
-/* Whether other sockets than those of TCP do not have it. */
-bool qn__sockopt_is_tcp(const char *name);
+/* Whether sockets of this type (SOCK_STREAM, SOCK_DGRAM) have it; asked before an option is kept
+ * for later, or it would spoil every descriptor to come. */
+bool qn__sockopt_fits(const char *name, int type);
 
 /* Options that wait for a descriptor, in the order in which they were first set. */
 typedef struct qn__sockopts qn__sockopts_t;

@@ -49,7 +49,7 @@ int qn_udp_set_option(qn_udp_t *u, const char *name, int64_t value)
   if (rc < 0 || u->state == QN_UDP_CLOSED) {
     return rc < 0 ? rc : QN_E_CLOSED;
   }
-  if (qn__sockopt_is_tcp(name)) { /* kept for later it would spoil every bind */
+  if (!qn__sockopt_fits(name, SOCK_DGRAM)) {
     return QN_E_UNSUPPORTED;
   }
   if (u->fd >= 0) {
@@ -66,7 +66,7 @@ int qn_udp_get_option(qn_udp_t *u, const char *name, int64_t *value)
   if (u->state == QN_UDP_CLOSED) {
     return QN_E_CLOSED;
   }
-  if (qn__sockopt_is_tcp(name)) {
+  if (!qn__sockopt_fits(name, SOCK_DGRAM)) {
     return QN_E_UNSUPPORTED;
   }
   return u->fd >= 0 ? qn__sockopt_get(u->fd, name, value)

@@ -9,6 +9,7 @@
 #include "stream/stream_i.h"
 
 #include <errno.h>
+#include <sys/socket.h>
 
 static void free_list(void *p) { qn__sockopts_free(p); }
 
@@ -36,6 +37,9 @@ int qn_stream_set_option(qn_stream_t *s, const char *name, int64_t value)
   if (qn_stream_is_closed(s)) {
     return QN_E_CLOSED;
   }
+  if (!qn__sockopt_fits(name, SOCK_STREAM)) {
+    return QN_E_UNSUPPORTED;
+  }
   if (top != NULL) {
     qn_option_t option = {.name = name, .value = value, .set = true};
     rc = top->ops->query(top, QN_QUERY_OPTION, &option);
@@ -57,6 +61,9 @@ int qn_stream_get_option(qn_stream_t *s, const char *name, int64_t *value)
   }
   if (qn_stream_is_closed(s)) {
     return QN_E_CLOSED;
+  }
+  if (!qn__sockopt_fits(name, SOCK_STREAM)) {
+    return QN_E_UNSUPPORTED;
   }
   if (top != NULL) {
     qn_option_t option = {.name = name};

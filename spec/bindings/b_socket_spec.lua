@@ -318,6 +318,19 @@ describe("options", function()
     end
   end)
 
+  it("of datagram sockets are refused before they can spoil a connect", function()
+    serving(function(server)
+      local s <close> = qn.tcp.socket()
+      for _ = 1, 2 do
+        assert_error("unsupported", s:option("multicast_ttl", 4))
+        assert_error("unsupported", s:option("multicast_ttl"))
+        if s:state() == "unconnected" then
+          assert.is_true(s:connect("127.0.0.1", server:port()))
+        end
+      end
+    end)
+  end)
+
   it("that are set before connect hold for the connection", function()
     serving(function(server)
       local s <close> = qn.tcp.socket({ nodelay = false, keepalive = true })
@@ -400,6 +413,14 @@ describe("addresses and descriptors", function()
     b:write("too")
     assert.equal("too", a:read(3))
   end))
+
+  it("of a datagram socket is left alone", function()
+    local u <close> = assert(qn.udp.bind("127.0.0.1", 0))
+    assert.is_true(u:connect("127.0.0.1", u:local_port()))
+    assert_error("unsupported", qn.tcp.adopt(u:descriptor()))
+    assert.is_true(u:send "still open")
+    assert.equal("still open", (u:recv { timeout = 5 }))
+  end)
 
   it("adopt is checked, and leaves what is no socket alone", function()
     throws.call(assert, "#1 to 'adopt'", qn.tcp, "adopt")
