@@ -111,7 +111,8 @@ local query_rules, query_method_rules = call_rules { random = random_rule }
 local function make(fields, where, level)
   local resolver, err = core.dns_resolver(fields)
   if not resolver and err.code == "INVALID" then
-    local name, given = fields.shared and "server" or "servers", table.concat(fields.servers or {}, ", ")
+    local name = fields.shared and "server" or "servers"
+    local given = table.concat(fields.servers or {}, ", ")
     error(("%s: option '%s' must be address literals, with or without a port (got %s)"):format(
       where, name, given), level + 1)
   end
