@@ -61,6 +61,16 @@ local guard = { __close = function(g)
   end
 end }
 
+-- Arguments that are passed on are the caller's: so are mistakes in them.
+local function pass(ok, first, ...)
+  if ok then
+    return first, ...
+  elseif type(first) == "string" then
+    error(first:gsub("^[^:]*qn/udp%.lua:%d+: ", ""), 3)
+  end
+  error(first, 0)
+end
+
 ---A socket that is bound to an address literal ("*" = all, IPv4 and IPv6) and a port (0 = any free one).
 ---
 ---Errors: `exists` (in use), `unreachable` (not an address of this machine), `denied`, `limit` (too many
@@ -79,7 +89,7 @@ function M.bind(addr, port, opts)
   end
   local g <close> = setmetatable({ socket = socket }, guard)
   local ok
-  ok, err = socket:bind(addr, port, opts.mode)
+  ok, err = pass(pcall(function() return socket:bind(addr, port, opts.mode) end))
   if not ok then
     return nil, err
   end
@@ -123,12 +133,14 @@ function M.connect(host, port, opts)
   local ok
   if opts.bind ~= nil then
     local addr, local_port = parse_local(opts.bind)
-    ok, err = socket:bind(addr, local_port, opts.mode)
+    ok, err = pass(pcall(function() return socket:bind(addr, local_port, opts.mode) end))
     if not ok then
       return nil, err
     end
   end
-  ok, err = socket:connect(host, port, { timeout = opts.timeout, family = opts.family })
+  ok, err = pass(pcall(function()
+    return socket:connect(host, port, { timeout = opts.timeout, family = opts.family })
+  end))
   if not ok then
     return nil, err
   end

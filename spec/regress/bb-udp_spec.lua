@@ -93,6 +93,27 @@ describe("a datagram socket", function()
     assert.equal(3, u:stats().truncated)
   end)
 
+  it("blames the caller for wrong arguments", function()
+    for _, f in ipairs {
+      function() qn.udp.bind("example.org", 0) end,
+      function() qn.udp.bind("127.0.0.1", 65536) end,
+      function() qn.udp.connect("127.0.0.1", 0) end,
+      function() qn.udp.connect("127.0.0.1", 9, { bind = "127.0.0.1:x" }) end,
+    } do
+      local ok, err = pcall(f)
+      assert.is_false(ok)
+      assert.truthy(err:find("^[^:]*bb%-udp_spec%.lua:%d+: bad argument #%d to '"), err)
+    end
+  end)
+
+  it("is given up by who makes it", function()
+    local task = qn.spawn(qn.udp.connect, "slow.test", 9)
+    qn.yield()
+    task:cancel()
+    assert.is_false((task:join()))
+    assert.is_true(qn.is_cancelled(select(2, task:join())))
+  end)
+
   it("knows no interface with a zero byte in its name", function()
     local u <close> = bind()
     for _, result in ipairs {
