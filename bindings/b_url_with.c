@@ -89,12 +89,14 @@ static bool is_whole(lua_State *L, int idx)
   return whole != 0;
 }
 
-static void check_value(lua_State *L, int i)
+/* `setters`: whatwg mode, where a port may be text, as in the URL API ("8080/x" sets 8080). */
+static void check_value(lua_State *L, int i, bool setters)
 {
   int type = lua_type(L, -1);
   bool port = keys[i].component == C_PORT;
-  bool fine = (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) ||
-              (port ? type == LUA_TNUMBER && is_whole(L, -1) : type == LUA_TSTRING);
+  bool fine =
+      (type == LUA_TBOOLEAN && !lua_toboolean(L, -1)) ||
+      (port && type == LUA_TNUMBER ? is_whole(L, -1) : type == LUA_TSTRING && (!port || setters));
   if (!fine) {
     misuse(L, "option '%s': %s or false expected, got %s", keys[i].name,
            port ? "an integer" : "a string", luaL_typename(L, -1));
@@ -105,7 +107,7 @@ static void check_value(lua_State *L, int i)
 }
 
 /* Which keys are given; raises for what makes no sense. */
-static void check_keys(lua_State *L, bool given[N_KEYS])
+static void check_keys(lua_State *L, bool given[N_KEYS], bool setters)
 {
   const char *by[N_COMPONENTS] = {0};
   luaL_checktype(L, 2, LUA_TTABLE);
@@ -119,7 +121,7 @@ static void check_keys(lua_State *L, bool given[N_KEYS])
     if (i < 0) {
       unknown(L, lua_tostring(L, -2));
     }
-    check_value(L, i);
+    check_value(L, i, setters);
     if (by[keys[i].component] != NULL) {
       misuse(L, "'%s' and '%s' are the same component", by[keys[i].component], keys[i].name);
     }
@@ -254,11 +256,12 @@ static const char *setter_text(lua_State *L, const key_t_ *key, size_t *size)
 {
   if (lua_type(L, -1) == LUA_TBOOLEAN) {
     lua_pushliteral(L, "");
-  } else if (key->component == C_PORT) {
+  } else if (key->component == C_PORT && lua_type(L, -1) == LUA_TNUMBER) {
     lua_pushfstring(L, "%d", (int)lua_tointeger(L, -1));
   } else {
     luaL_tolstring(L, -1, NULL);
-    bool named = key->kind == STANDARD || key->kind == MARKED || key->component == QN_URL_PASSWORD;
+    bool named = key->component == C_PORT || key->kind == STANDARD || key->kind == MARKED ||
+                 key->component == QN_URL_PASSWORD;
     bool raw = named || key->kind == WIRE || key->component == QN_URL_HOST;
     if (!raw && key->component != QN_URL_QUERY) {
       luaL_gsub(L, lua_tostring(L, -1), "%", "%25"); /* plain text has no escapes */
@@ -304,7 +307,8 @@ int qnl_url_with(lua_State *L)
   bool given[N_KEYS];
   const qn_url_t *u = qnl_url_check(L, 1);
   lua_settop(L, 2);
-  check_keys(L, given);
+  bool setters = qn_url_mode(u) == QN_URL_WHATWG;
+  check_keys(L, given, setters);
   luaL_checkstack(L, 2 * N_KEYS + 8, NULL);
-  return qn_url_mode(u) == QN_URL_WHATWG ? with_setters(L, u, given) : with_parts(L, u, given);
+  return setters ? with_setters(L, u, given) : with_parts(L, u, given);
 }

@@ -61,6 +61,13 @@ bool qn__dns_wire_equal(const uint8_t *a, size_t a_size, const uint8_t *b, size_
   return true;
 }
 
+/* Bytes with a meaning of their own in zone files. */
+static bool is_special(uint8_t c)
+{
+  return c == '"' || c == '$' || c == '(' || c == ')' || c == '.' || c == ';' || c == '@' ||
+         c == '\\';
+}
+
 /* One byte of a label, as zone files have it; returns how many characters. */
 static size_t print_byte(uint8_t c, char *out)
 {
@@ -73,7 +80,7 @@ static size_t print_byte(uint8_t c, char *out)
     }
     return 4;
   }
-  if (strchr("\"$().;@\\", c) != NULL) {
+  if (is_special(c)) {
     if (out != NULL) {
       out[0] = '\\';
       out[1] = (char)c;

@@ -237,20 +237,20 @@ static void on_aging(qn_timer_t *t) { pump(QN__CONTAINER(t, qn__dns_t, aging)); 
 static void pump(qn__dns_t *d)
 {
   uint64_t now = qn_loop_now(d->loop);
-  uint64_t young = d->window < QN__DNS_WINDOW ? QN__DNS_CROWD_MS : QN__DNS_YOUNG_MS;
   if (qn__list_empty(&d->waiting)) {
     qn_timer_stop(d->loop, &d->aging);
     return;
   }
-  while (!qn__list_empty(&d->young) && first(&d->young)->sent_at + young <= now) {
+  while (!qn__list_empty(&d->young) && first(&d->young)->sent_at + QN__DNS_YOUNG_MS <= now) {
     move(first(&d->young), OLD);
   }
-  while (!qn__list_empty(&d->waiting) && d->n_young < d->window) {
+  while (!qn__list_empty(&d->waiting) &&
+         (d->crowded > 0 ? d->n_sent < QN__DNS_CROWD : d->n_young < QN__DNS_WINDOW)) {
     d->newest = !d->newest;
     begin(d->newest ? last(&d->waiting) : first(&d->waiting));
   }
   if (!qn__list_empty(&d->waiting) && !qn__list_empty(&d->young)) {
-    uint64_t at = first(&d->young)->sent_at + young;
+    uint64_t at = first(&d->young)->sent_at + QN__DNS_YOUNG_MS;
     /* Out of memory: the next reply, or the time limit of a try, comes here too. */
     (void)qn_timer_start(d->loop, &d->aging, at, on_aging);
   }
@@ -316,7 +316,7 @@ static void deal_with(question_t *q)
   if (q->rc == 0 || q->rc == QN_E_HOST_NOT_FOUND || q->rc == QN_E_NO_DATA) {
     p->failures = 0;
     p->plain |= q->no_edns;
-    d->window += d->window < QN__DNS_WINDOW;
+    d->crowded -= d->crowded > 0;
     answered(q);
   } else if (qn__list_empty(&q->askers)) {
     drop(q);
@@ -328,10 +328,10 @@ static void deal_with(question_t *q)
     send_again(q);
   } else if (q->rc == QN_E_CANCELLED) { /* other servers */
     begin(q);
-  } else if (q->rc == QN_E_DNS_REFUSED && d->n_young >= QN__DNS_CROWD &&
+  } else if (q->rc == QN_E_DNS_REFUSED && d->n_sent >= QN__DNS_CROWD &&
              q->put_off < QN__DNS_PUT_OFF) {
     q->put_off++;
-    d->window = QN__DNS_CROWD;
+    d->crowded = QN__DNS_CALM;
     move(q, WAITING);
   } else if (q->rc == QN_E_DNS_FORMERR && !q->plain) { /* RFC 6891 section 7 */
     q->plain = q->no_edns = true;
@@ -446,7 +446,7 @@ void qn__dns_unask(qn__dns_ask_t *ask)
 
 void qn__dns_init(qn__dns_t *d, qn_loop_t *loop, size_t cache)
 {
-  *d = (qn__dns_t){.loop = loop, .window = QN__DNS_WINDOW};
+  *d = (qn__dns_t){.loop = loop};
   qn_list_t *lists[] = {&d->waiting, &d->young, &d->old, &d->arrived};
   for (int i = 0; i < 4; i++) {
     qn__list_init(lists[i]);
@@ -494,7 +494,7 @@ int qn__dns_set_servers(qn__dns_t *d, const qn_addr_t *v, size_t n, const qn__dn
   }
   memcpy(d->peers, peers, sizeof peers);
   d->n_peers = n;
-  d->window = QN__DNS_WINDOW;
+  d->crowded = 0;
   d->ways = *ways;
   d->ways.tries = ways->tries == 0 ? 1 : ways->tries;
   d->ways.tries = d->ways.tries < QN__DNS_TRIES_MAX ? d->ways.tries : QN__DNS_TRIES_MAX;

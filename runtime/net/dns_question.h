@@ -14,13 +14,16 @@
 #define QN__DNS_SERVERS_MAX 8
 #define QN__DNS_TRIES_MAX 100
 #define QN__DNS_QUESTIONS_MAX 32768u /* waiting or under way; more: QN_E_LIMIT */
-#define QN__DNS_WINDOW 200u          /* sent and young: a server's socket has room for about 270 */
-#define QN__DNS_YOUNG_MS 100u        /* an older one is not in a server's socket any more */
-/* Who refuses while this many are under way may merely be busy (dnsmasq takes 150): the window
- * becomes this, questions stay young for longer, and the question is asked again later, so many
- * times at most. With each answer the window grows by one. */
-#define QN__DNS_CROWD 100u
-#define QN__DNS_CROWD_MS 1000u
+/* Sent and young. A receive buffer of the usual size has room for 256 datagrams, but gives room
+ * back in quarters: with more than 192 a burst loses some, and each waits seconds for its next try.
+ */
+#define QN__DNS_WINDOW 128u
+#define QN__DNS_YOUNG_MS 100u /* an older one is not in a server's socket any more */
+/* Who refuses while this many are under way may merely be busy (dnsmasq takes 150): then no more
+ * than these are under way, young or not, until QN__DNS_CALM answers have come, and the question is
+ * asked again later, QN__DNS_PUT_OFF times at most. */
+#define QN__DNS_CROWD 64u
+#define QN__DNS_CALM 1000u
 #define QN__DNS_PUT_OFF 3u
 #define QN__DNS_PAYLOAD 1232u  /* EDNS: what does not get fragmented */
 #define QN__DNS_FAILURES 3u    /* tries in a row without a reply: other servers are asked first */
@@ -57,7 +60,7 @@ struct qn__dns {
   qn__dns_table_t table;
   qn__dns_cache_t cache;
   qn_list_t waiting, young, old, arrived; /* a question is in one of these */
-  size_t window;
+  size_t crowded;                  /* so many answers until the window is the usual one again */
   bool newest;                     /* whose turn it is, of those that wait */
   size_t n_young, n_sent, n_asked; /* n_sent: young and old; n_asked: questions with askers */
   qn_ready_t ready;

@@ -62,7 +62,7 @@
 ---@field encoded_user_info? string|false
 ---@field host? string|false plain text: Unicode, an address with or without brackets; whatwg mode: may have a port
 ---@field encoded_host? string|false
----@field port? integer|false
+---@field port? integer|string|false text in whatwg mode only, read as the URL Standard does
 ---@field authority? string|false "user:password@host:port"
 ---@field encoded_authority? string|false
 ---@field path? string|false plain text
