@@ -108,7 +108,9 @@ describe("review of URLs", function()
       local url = assert(qn.url("http://h/", mode))
       assert.are.equal("http://h:8080/", texts(url:with { port = 8080.0 }))
       assert.has_error(function() url:with { port = 80.5 } end)
-      assert.has_error(function() url:with { port = "80" } end)
+      if mode ~= "whatwg" then -- there a text goes through the setter of the standard
+        assert.has_error(function() url:with { port = "80" } end)
+      end
       assert.has_error(function() url:with { port = 65536.0 } end)
     end
   end)
