@@ -444,21 +444,6 @@ static int socket_bind(lua_State *L)
   return 1;
 }
 
-static int unknown_option(lua_State *L, const char *name)
-{
-  int n = 0;
-  const char *const *names = qn_sockopt_names();
-  while (names[n] != NULL) {
-    n++;
-  }
-  const char *near = qnl_nearest(name, names, n);
-  return luaL_argerror(
-      L, 2,
-      near != NULL
-          ? lua_pushfstring(L, "unknown socket option '%s' (did you mean '%s'?)", name, near)
-          : lua_pushfstring(L, "unknown socket option '%s'", name));
-}
-
 static bool known_option(const char *name)
 {
   for (const char *const *n = qn_sockopt_names(); *n != NULL; n++) {
@@ -475,7 +460,7 @@ static int socket_option(lua_State *L)
   qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
   const char *name = luaL_checkstring(L, 2);
   if (!known_option(name)) {
-    return unknown_option(L, name);
+    return qnl_unknown_sockopt(L, name);
   }
   if (lua_isnoneornil(L, 3)) {
     int64_t value = 0;

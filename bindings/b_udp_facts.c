@@ -114,21 +114,6 @@ static int udp_multicast_interface(lua_State *L)
 
 /* --- options and facts ----------------------------------------------------------------------- */
 
-static int unknown_option(lua_State *L, const char *name)
-{
-  int n = 0;
-  const char *const *names = qn_sockopt_names();
-  while (names[n] != NULL) {
-    n++;
-  }
-  const char *near = qnl_nearest(name, names, n);
-  return luaL_argerror(
-      L, 2,
-      near != NULL
-          ? lua_pushfstring(L, "unknown socket option '%s' (did you mean '%s'?)", name, near)
-          : lua_pushfstring(L, "unknown socket option '%s'", name));
-}
-
 /* option(name) -> integer; option(name, integer | boolean) -> true | nil, err */
 static int udp_option(lua_State *L)
 {
@@ -136,7 +121,7 @@ static int udp_option(lua_State *L)
   const char *name = luaL_checkstring(L, 2);
   int64_t value = 0;
   if (qn_sockopt_kind(name) == QN_SOCKOPT_UNKNOWN) {
-    return unknown_option(L, name);
+    return qnl_unknown_sockopt(L, name);
   }
   bool asks = lua_isnoneornil(L, 3);
   int rc;

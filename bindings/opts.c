@@ -5,6 +5,8 @@
  */
 #include "qnl.h"
 
+#include "qn/sockopt.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -265,4 +267,19 @@ const char *qnl_host(lua_State *L, int idx)
                   "a host must not hold blanks or control characters");
   }
   return host;
+}
+
+int qnl_unknown_sockopt(lua_State *L, const char *name)
+{
+  int n = 0;
+  const char *const *names = qn_sockopt_names();
+  while (names[n] != NULL) {
+    n++;
+  }
+  const char *near = qnl_nearest(name, names, n);
+  return luaL_argerror(
+      L, 2,
+      near != NULL
+          ? lua_pushfstring(L, "unknown socket option '%s' (did you mean '%s'?)", name, near)
+          : lua_pushfstring(L, "unknown socket option '%s'", name));
 }

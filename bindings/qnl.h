@@ -131,6 +131,8 @@ uint16_t qnl_port(lua_State *L, int idx);
 const char *qnl_host(lua_State *L, int idx);
 /* The name in `names` (n of them) that is nearest to `key`, or NULL when none is near. */
 const char *qnl_nearest(const char *key, const char *const *names, int n);
+/* Raises about argument 2, which is no name of a socket option; names the nearest one. */
+int qnl_unknown_sockopt(lua_State *L, const char *name);
 
 /* --- addresses (b_address.c) ------------------------------------------------------------------ */
 
