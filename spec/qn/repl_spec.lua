@@ -15,28 +15,33 @@ local function session(...)
   self.program = program.start({ "sh", "-c", 'exec "$0" "$@" <"$QN_INPUT"', qnlua, "-i", ... },
     { environment = { QN_INPUT = folder .. "/in" } })
   self.input = assert(io.open(folder .. "/in", "w"))
-  self:expect "^qnlua [%d.]+  Lua 5%.4\n> $"
+  self:expect "^qnlua [%d.]+  Lua 5%.4\n> "
   return self
 end
 
--- Waits until what was printed since the last time matches, whole.
+-- Waits until what was printed, from where the last match ended, matches; what it is up to the end of the
+-- match. What comes behind is for the next call, so it does not matter when somebody looks.
 function Session:expect(pattern)
-  local out
+  local out, last
   local ok = pcall(program.until_true, "the output", function()
+    local status = self.program:status() -- before the output, which is complete then
     out = self.program:output():sub(self.seen + 1)
-    return out:find(pattern) or self.program:status()
+    last = select(2, out:find(pattern))
+    return last or status
   end)
   local err = select(2, self.program:output())
-  assert(ok and out:find(pattern), ("expected %q, got %q and %q"):format(pattern, out, err))
-  self.seen = self.seen + #out
-  return out
+  assert(ok and last, ("expected %q, got %q and %q"):format(pattern, out, err))
+  self.seen = self.seen + last
+  return out:sub(1, last)
 end
 
 -- Types a line; what it prints before the next prompt.
 function Session:type(line, prompt)
+  prompt = prompt or "> "
   self.input:write(line, "\n")
   self.input:flush()
-  return (self:expect((prompt or "> ") .. "$"):sub(1, -(#(prompt or "> ") + 1)))
+  local out = self:expect(prompt)
+  return out:sub(1, #out - #prompt)
 end
 
 -- The same for what goes to standard error.
@@ -53,9 +58,11 @@ function Session:interrupt()
   os.execute("kill -INT " .. self.program.pid)
 end
 
+-- The end of input: the status, and what was printed behind what was expected.
 function Session:finish()
   self.input:close()
-  return self.program:wait()
+  local status, out = self.program:wait()
+  return status, out:sub(self.seen + 1)
 end
 
 function Session:__close()
@@ -76,7 +83,7 @@ describe("the REPL", function()
     assert.equal("hello\n", s:type("print 'hello'"))
     assert.equal("", s:type(""))
     assert.equal("", s:type("  -- a comment"))
-    assert.equal(0, (s:finish()))
+    assert.same({ 0, "" }, { s:finish() })
   end)
 
   it("asks for more while a statement is incomplete", function()
@@ -107,7 +114,7 @@ stack traceback:
     assert.truthy(s:fail("error(setmetatable({}, { __tostring = function() return 'mine' end }))"):find("^mine\n"))
     assert.truthy(s:fail("assert(qn.unix.connect '/nowhere')"):find("^connect /nowhere: [^\n]+%(ENOENT%)\n"))
     assert.equal("3\n", s:type("1 + 2"))
-    assert.equal(0, (s:finish()))
+    assert.same({ 0, "" }, { s:finish() })
   end)
 
   it("waits in its lines", function()
@@ -121,8 +128,9 @@ stack traceback:
   it("lets tasks run while it waits for input", function()
     local s <close> = session()
     s:type("t = qn.spawn(function() for i = 1, 3 do qn.sleep(0.005) print('tick', i) end end)")
-    s:expect("^tick\t1\ntick\t2\ntick\t3\n$") -- nothing was typed meanwhile
+    s:expect("^tick\t1\ntick\t2\ntick\t3\n") -- behind the prompt, and nothing was typed meanwhile
     assert.equal("done\n", s:type("t:status()"))
+    assert.same({ 0, "" }, { s:finish() })
   end)
 
   it("tells about tasks that fail in the background", function()
@@ -136,7 +144,7 @@ stack traceback:
 
   it("gives up a line when it is interrupted, and nothing else", function()
     local s <close> = session()
-    s:type("background = qn.spawn(function() qn.sleep(0.2) print 'still there' end)")
+    s:type("event = qn.event() background = qn.spawn(function() event:wait(600) print 'still there' end)")
     for _, line in ipairs { "print 'go' qn.sleep(60)", "print 'go' while true do end",
       "local _ <close> = setmetatable({}, { __close = function() print 'closed' end }) print 'go' qn.sleep(60)",
       "print 'go' qn.timeout(60, qn.sleep, 60)" } do
@@ -144,22 +152,23 @@ stack traceback:
       s.input:flush()
       s:expect("^go\n")
       s:interrupt()
-      s:expect("^c?l?o?s?e?d?\n?\n> $")
+      s:expect("^c?l?o?s?e?d?\n?\n> ")
     end
-    s:expect("still there\n")
+    assert.equal("", s:type("event:set()"))
+    s:expect("^still there\n")
     assert.equal("4\n", s:type("2 + 2"))
-    assert.equal(0, (s:finish()))
+    assert.same({ 0, "" }, { s:finish() })
   end)
 
   it("forgets an unfinished statement when it is interrupted at the prompt", function()
     local s <close> = session()
     s:interrupt()
-    s:expect("^\n> $")
+    s:expect("^\n> ")
     s:type("x = (", ">> ")
     s:interrupt()
-    s:expect("^\n> $")
+    s:expect("^\n> ")
     s:interrupt()
-    s:expect("^\n> $")
+    s:expect("^\n> ")
     assert.equal("nil\n", s:type("x"))
   end)
 
