@@ -372,9 +372,7 @@ describe("wait", function()
 
   it("for connected fails when the connect fails", function()
     hosts.with({ ["dead.test"] = { "127.0.0.1" } }, function(resolver)
-      local gone <close> = assert(qn.tcp.listen("127.0.0.1", 0))
-      local port = gone:port()
-      gone:close()
+      local port = program.free_port()
       for name, host in pairs { connected = "dead.test", host_found = "none.test" } do
         local s <close> = qn.tcp.socket()
         local waiting = qn.spawn(s.wait, s, name)

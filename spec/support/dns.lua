@@ -12,7 +12,6 @@ local program = require "spec.support.program"
 
 local M = {}
 
-local FIRST_PORT <const>, LAST_PORT <const> = 20000, 31999 -- no port that the kernel gives away
 local ATTEMPTS <const> = 5
 local ZONES <const> = "spec/support/dns/"
 
@@ -40,34 +39,7 @@ local function slurp(path)
   return file:read("a")
 end
 
-local function udp_is_taken(port)
-  local wanted = ("%04X"):format(port)
-  for _, path in ipairs { "/proc/net/udp", "/proc/net/udp6" } do
-    local file <close> = io.open(path)
-    for line in (file and file:read("a") or ""):gmatch("[^\n]+") do
-      if line:match("^%s*%d+: %x+:(%x+) ") == wanted then
-        return true
-      end
-    end
-  end
-  return false
-end
-
----A port that nobody uses, neither with TCP nor with UDP.
----@async
-function M.free_port()
-  for _ = 1, 1000 do
-    local port = math.random(FIRST_PORT, LAST_PORT)
-    local listener = qn.tcp.listen("127.0.0.1", port)
-    if listener then
-      listener:close()
-      if not udp_is_taken(port) then
-        return port
-      end
-    end
-  end
-  error("no free port")
-end
+M.free_port = program.free_port
 
 ---The wire form of a name without escapes.
 function M.name(text)

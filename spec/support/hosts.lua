@@ -2,6 +2,8 @@
 -- spec's own says, servers on one port of several addresses, and addresses that never answer.
 
 local qn = require "qn"
+local program = require "spec.support.program"
+local splits = require "spec.support.splits"
 local temp = require "spec.support.temp"
 
 local M = {}
@@ -27,6 +29,40 @@ function M.with(names, f)
   return f(resolver)
 end
 
+-- How /proc/net/tcp writes a loopback address.
+local function hex_of(address)
+  local a, b, c, d = address:match("^(%d+)%.(%d+)%.(%d+)%.(%d+)$")
+  if a then
+    return ("%02X%02X%02X%02X"):format(d, c, b, a)
+  end
+  assert(address == "::1")
+  return ("0"):rep(24) .. "01000000"
+end
+
+-- How many connections to a listener are up and not accepted.
+local function queued(address, port)
+  local wanted = ("%s:%04X"):format(hex_of(address), port)
+  for line in io.lines(address:find(":", 1, true) and "/proc/net/tcp6" or "/proc/net/tcp") do
+    local own, n = line:match("^%s*%d+: (%x+:%x+) %x+:%x+ 0A %x+:(%x+)")
+    if own == wanted then
+      return tonumber(n, 16)
+    end
+  end
+  error("nobody listens there")
+end
+
+---Connects to a server that is paused and has a backlog of 1 until the kernel takes no more: nobody who comes
+---behind is answered, however long he waits. The sockets are the caller's.
+---@async
+function M.fill(address, port)
+  local held = {}
+  repeat
+    held[#held + 1] = assert(qn.tcp.connect(address, port, { timeout = 20 }))
+    splits.until_true("the kernel counts it", function() return queued(address, port) == #held end)
+  until #held == 2 -- a backlog of n is full with n + 1
+  return held
+end
+
 local Sites = {}
 Sites.__index = Sites
 
@@ -34,9 +70,8 @@ Sites.__index = Sites
 function M.sites(addresses)
   for _ = 1, 50 do
     local self = setmetatable({ servers = {}, held = {}, addresses = addresses }, Sites)
-    local first = assert(qn.tcp.listen(addresses[1], 0, { backlog = 1 }))
-    self.servers[1], self.port = first, first:port()
-    for i = 2, #addresses do
+    self.port = program.free_port()
+    for i = 1, #addresses do
       self.servers[i] = qn.tcp.listen(addresses[i], self.port, { backlog = 1 })
     end
     if #self.servers == #addresses then
@@ -55,14 +90,9 @@ end
 ---Its backlog is full: what comes is not answered until `answer`.
 function Sites:silence(i)
   self.servers[i]:pause()
-  for _ = 1, 20 do
-    local s = qn.tcp.connect(self.addresses[i], self.port, { timeout = 0.02 })
-    if not s then
-      return
-    end
+  for _, s in ipairs(M.fill(self.addresses[i], self.port)) do
     self.held[#self.held + 1] = s
   end
-  error("the backlog takes everything")
 end
 
 ---It accepts again.

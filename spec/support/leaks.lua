@@ -8,7 +8,7 @@ local qn = require "qn"
 local M = {}
 
 local COUNTERS <const> = { "tasks", "handles", "ops", "objects", "orphans", "leaked" }
-local PATIENCE <const> = 5 -- seconds; only a leak ever takes that long
+local PATIENCE <const> = 30 -- seconds; only a leak ever takes that long
 
 local before
 local spec = "the spec"

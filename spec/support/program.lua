@@ -10,7 +10,8 @@ local M = {}
 local Program = {}
 Program.__index = Program
 
-local PATIENCE <const> = 20 -- seconds; only a broken program ever takes that long
+local PATIENCE <const> = 60 -- seconds; only a broken program ever takes that long
+local FIRST_PORT <const>, LAST_PORT <const> = 20000, 31999 -- no port that the kernel gives away
 
 local function quote(word)
   return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
@@ -45,21 +46,45 @@ function M.remove(folder)
   os.execute("rm -rf " .. quote(folder))
 end
 
----A port that nobody listens on now.
+local function udp_is_taken(port)
+  local wanted = ("%04X"):format(port)
+  for _, path in ipairs { "/proc/net/udp", "/proc/net/udp6" } do
+    for line in (slurp(path) or ""):gmatch("[^\n]+") do
+      if line:match("^%s*%d+: %x+:(%x+) ") == wanted then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+---A port that nobody uses now, neither with TCP nor with UDP, and that nobody gets who asks the kernel for
+---any: neither another program, nor the connection to this port that is to be refused.
 function M.free_port()
-  local server <close> = assert(qn.tcp.listen("127.0.0.1", 0))
-  return server:port()
+  for _ = 1, 1000 do
+    local port = math.random(FIRST_PORT, LAST_PORT)
+    local listener = qn.tcp.listen("127.0.0.1", port)
+    if listener then
+      listener:close()
+      if not udp_is_taken(port) then
+        return port
+      end
+    end
+  end
+  error("no free port")
 end
 
 ---Waits until `condition()` is true and returns its results; fails with `what` after a while.
-function M.until_true(what, condition)
-  local give_up = qn.now() + PATIENCE
+---@param patience number? seconds
+function M.until_true(what, condition, patience)
+  local give_up = qn.now() + (patience or PATIENCE)
   while true do
+    local late = qn.now() > give_up -- before the look, which has to come behind every pause
     local results = table.pack(condition())
     if results[1] then
       return table.unpack(results, 1, results.n)
     end
-    if qn.now() > give_up then
+    if late then
       error("waited in vain for " .. what, 2)
     end
     qn.sleep(0.005)
@@ -106,19 +131,22 @@ function Program:status()
 end
 
 ---Waits until its output matches a pattern; returns the captures.
-function Program:wait_for(pattern)
+---@param patience number? seconds
+function Program:wait_for(pattern, patience)
   return M.until_true(self.name .. " to print " .. pattern, function()
+    local status = self:status() -- before the output, which is complete then
     local out, err = self:output()
-    if self:status() and not out:find(pattern) then
-      error(("%s has ended with status %d: %s%s"):format(self.name, self:status(), out, err), 0)
+    if status and not out:find(pattern) then
+      error(("%s has ended with status %d: %s%s"):format(self.name, status, out, err), 0)
     end
     return out:match(pattern)
-  end)
+  end, patience)
 end
 
 ---Waits for its end; returns the exit status, what it printed, and its standard error.
-function Program:wait()
-  local status = M.until_true("the end of " .. self.name, function() return self:status() end)
+---@param patience number? seconds
+function Program:wait(patience)
+  local status = M.until_true("the end of " .. self.name, function() return self:status() end, patience)
   return status, self:output()
 end
 

@@ -6,7 +6,7 @@ local program = require "spec.support.program"
 
 local M = {}
 
-local LIMIT <const> = 30 -- seconds; only a hang ever takes that long
+local LIMIT <const> = 100 -- seconds; only a hang ever takes that long
 
 local function run(command, code)
   local folder = program.scratch()

@@ -6,6 +6,8 @@ local program = require "spec.support.program"
 
 local M = {}
 
+local ATTEMPTS <const> = 5
+
 local Server = {}
 Server.__index = Server
 
@@ -22,7 +24,7 @@ local function wait_until_it_answers(server)
       local out, err = server.program:output()
       error(("%s has ended with status %d: %s%s"):format(server.program.name, status, out, err), 0)
     end
-    local socket = qn.tcp.connect("127.0.0.1", server.port, { timeout = 1 })
+    local socket = qn.tcp.connect("127.0.0.1", server.port, { timeout = 5 })
     if socket then
       socket:close()
     end
@@ -30,15 +32,25 @@ local function wait_until_it_answers(server)
   end)
 end
 
-local function start(folder, port, words)
-  local server = { folder = folder, port = port, program = program.start(words) }
-  setmetatable(server, Server)
-  local ok, err = pcall(wait_until_it_answers, server)
-  if not ok then
+-- `make(folder, port)` writes the files of the server and gives the words of its command. Between the choice
+-- of a port and its use somebody else may take it: then another one is tried.
+local function start(make)
+  local problem
+  for _ = 1, ATTEMPTS do
+    local folder, port = program.scratch(), program.free_port()
+    local server = { folder = folder, port = port, program = program.start(make(folder, port)) }
+    setmetatable(server, Server)
+    local ok, err = pcall(wait_until_it_answers, server)
+    if ok then
+      return server
+    end
+    problem = err
     server:stop()
-    error(err, 0)
+    if not tostring(err):find("[Aa]ddress already in use") then
+      break
+    end
   end
-  return server
+  error(problem, 0)
 end
 
 function Server:stop()
@@ -53,9 +65,10 @@ Server.__close = Server.stop
 
 ---A Redis server without persistence. Fields: port, folder.
 function M.redis()
-  local folder, port = program.scratch(), program.free_port()
-  return start(folder, port, { "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "",
-    "--appendonly", "no", "--dir", folder, "--daemonize", "no" })
+  return start(function(folder, port)
+    return { "redis-server", "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no",
+      "--dir", folder, "--daemonize", "no" }
+  end)
 end
 
 local NGINX <const> = [[
@@ -82,15 +95,14 @@ http {
 ---An nginx that serves the given files.
 ---@param files table<string, string> path beneath the root to content
 function M.nginx(files)
-  local folder, port = program.scratch(), program.free_port()
-  os.execute("mkdir " .. folder .. "/www")
-  for path, text in pairs(files) do
-    write_file(folder .. "/www/" .. path, text)
-  end
-  local values = { DIR = folder, PORT = port }
-  write_file(folder .. "/nginx.conf", (NGINX:gsub("@(%u+)@", values)))
-  return start(folder, port,
-    { "nginx", "-p", folder, "-e", folder .. "/error.log", "-c", folder .. "/nginx.conf" })
+  return start(function(folder, port)
+    os.execute("mkdir " .. folder .. "/www")
+    for path, text in pairs(files) do
+      write_file(folder .. "/www/" .. path, text)
+    end
+    write_file(folder .. "/nginx.conf", (NGINX:gsub("@(%u+)@", { DIR = folder, PORT = port })))
+    return { "nginx", "-p", folder, "-e", folder .. "/error.log", "-c", folder .. "/nginx.conf" }
+  end)
 end
 
 return M

@@ -6,7 +6,7 @@ local qn = require "qn"
 
 local M = {}
 
-local TURNS <const> = 20000 -- far more than any arrival takes
+local PATIENCE <const> = 30 -- seconds; only what never comes takes that long
 
 ---All ways to cut `bytes`: lists of pieces.
 function M.ways(bytes)
@@ -26,17 +26,20 @@ end
 
 ---Gives way until `condition()` is true; fails with `what` when it never becomes so.
 function M.until_true(what, condition)
-  for turn = 1, TURNS do
+  local give_up, turn = qn.now() + PATIENCE, 0
+  repeat
+    local late = qn.now() > give_up -- before the look, which has to come behind every pause
     local value = condition()
     if value then
       return value
     end
+    turn = turn + 1
     if turn % 100 == 0 then
       qn.sleep(0.001)
     else
       qn.yield()
     end
-  end
+  until late
   error("waited in vain until " .. what, 2)
 end
 
