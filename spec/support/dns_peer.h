@@ -5,13 +5,13 @@
  *   crowdN         the answer after LATE_MS, REFUSED when 150 wait
  *   no6            nothing for AAAA             flood          the answer after 2,000 others
  *   drop           nothing                      late4, late6   that family's answer after LATE_MS
- *   servfail refused notimp formerr             that rcode     nx, nxraw   NXDOMAIN with, without
- * SOA wrongid wrongq short garbage loop           lies           empty       an empty datagram
- * first tc tcsplit tcone tcfail tcwait many         TC; by TCP: at once, byte by byte, then close,
- * close unanswered, never, 400 records noedns         FORMERR for EDNS             mute nothing for
- * EDNS ttlN           TTL N instead of 300         chain          CNAME to one.<rest> v4, v6, both
- * only 127.0.0.2, only fd00::2, both          none    no record of any type and anything else is as
- * v4. PTR questions: name.test and other.test. Counts what it was asked.
+ * and not while they are held servfail refused notimp formerr             that rcode     nx, nxraw
+ * NXDOMAIN with, without SOA wrongid wrongq short garbage loop           lies           empty an
+ * empty datagram first tc tcsplit tcone tcfail tcwait many         TC; by TCP: at once, byte by
+ * byte, then close, close unanswered, never, 400 records noedns         FORMERR for EDNS mute
+ * nothing for EDNS ttlN           TTL N instead of 300         chain          CNAME to one.<rest>
+ * v4, v6, both only 127.0.0.2, only fd00::2, both          none    no record of any type and
+ * anything else is as v4. PTR questions: name.test and other.test. Counts what it was asked.
  */
 #ifndef QN_SPEC_DNS_PEER_H
 #define QN_SPEC_DNS_PEER_H
@@ -41,6 +41,8 @@ typedef struct dns_peer {
   atomic_int ports; /* different ones that asked, up to 64 */
   uint16_t port[64];
   atomic_bool deaf; /* reads and says nothing */
+  atomic_bool held; /* nothing late goes out */
+  atomic_int late_sent;
   atomic_int force; /* an rcode for everything; 0: none */
   int conns[DNS_PEER_CONNS];
   dns_late_t late[DNS_PEER_PENDING];
@@ -283,8 +285,9 @@ static int dns_peer_send_late(dns_peer_t *p)
   long now = dns_peer_now();
   for (size_t i = 0; i < p->n_late;) {
     dns_late_t *l = &p->late[i];
-    if (l->at <= now) {
+    if (l->at <= now && !atomic_load(&p->held)) {
       sendto(p->udp, l->data, l->size, 0, (struct sockaddr *)&l->to, sizeof l->to);
+      atomic_fetch_add(&p->late_sent, 1);
       *l = p->late[--p->n_late];
     } else {
       i++;

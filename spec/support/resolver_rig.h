@@ -45,6 +45,9 @@ static void rig_folder(void)
   rig_write(rig.nsswitch, "hosts: files dns\n");
 }
 
+#define RIG_PATIENT_MS 10000u /* only what is never answered takes that long */
+#define RIG_SHORT_MS 200u     /* for what is never answered */
+
 /* Options with the rig's files and its server. */
 static qn_resolver_opts_t rig_opts(void)
 {
@@ -55,7 +58,7 @@ static qn_resolver_opts_t rig_opts(void)
                               .hosts_path = rig.hosts,
                               .resolv_path = rig.resolv,
                               .nsswitch_path = rig.nsswitch,
-                              .try_timeout = 200,
+                              .try_timeout = RIG_PATIENT_MS,
                               .tries = 1};
 }
 

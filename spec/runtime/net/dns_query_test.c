@@ -29,11 +29,21 @@ static void resolver_begin(const char *also, uint64_t try_timeout, bool cache)
   REQUIRE_INT(qn_resolver_new(wire.loop, &o, &resolver), 0);
 }
 
+#define PATIENT_MS 10000u /* only what is never answered takes that long */
+#define SHORT_MS 150u     /* for what is never answered */
+
 static void begin(void)
 {
   loop_begin();
   dns_peer_begin(&peer);
-  resolver_begin(NULL, 150, false);
+  resolver_begin(NULL, PATIENT_MS, false);
+}
+
+static void resolver_again(const char *also, uint64_t try_timeout)
+{
+  qn_resolver_close(resolver);
+  qn_resolver_release(resolver);
+  resolver_begin(also, try_timeout, false);
 }
 
 static void end(void)
@@ -111,13 +121,14 @@ TEST(every_way_to_answer)
   static const struct {
     const char *name;
     int rc;
+    bool grows; /* comes after the end of a try: with the first limit that is long enough */
   } table[] = {
       {"one.test", 0},
       {"chain.test", 0},
       {"empty.test", 0},
       {"flood.test", 0},
       {"noedns.test", 0},
-      {"mute.test", 0},
+      {"mute.test", 0, true},
       {"tc.test", 0},
       {"tcsplit.test", 0},
       {"many.test", 0},
@@ -140,7 +151,15 @@ TEST(every_way_to_answer)
   begin();
   for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
     TEST_ROUND("%s", table[i].name);
-    CHECK_INT(result_of(table[i].name), table[i].rc);
+    bool is_short = table[i].rc == QN_E_TIMEOUT || table[i].grows;
+    uint64_t limit = is_short ? SHORT_MS : PATIENT_MS;
+    int64_t rc;
+    do {
+      resolver_again(NULL, limit);
+      rc = result_of(table[i].name);
+      limit *= 8;
+    } while (table[i].grows && rc != table[i].rc && limit < PATIENT_MS);
+    CHECK_INT(rc, table[i].rc);
   }
   check_idle();
   end();
@@ -203,7 +222,7 @@ TEST(many_questions_at_once)
   int lost = 0;
   loop_begin();
   dns_peer_begin(&peer);
-  resolver_begin(NULL, 2000, false);
+  resolver_begin(NULL, PATIENT_MS, false);
   for (int i = 0; i < N; i++) {
     snprintf(name, sizeof name, "n%d.test", i);
     CHECK_INT(ask(name, QN_DNS_A, &w[i]), QN_AGAIN);
@@ -227,7 +246,7 @@ TEST(a_server_that_closes_after_each_answer)
   char name[64];
   loop_begin();
   dns_peer_begin(&peer);
-  resolver_begin(NULL, 2000, false);
+  resolver_begin(NULL, PATIENT_MS, false);
   for (int i = 0; i < N; i++) {
     snprintf(name, sizeof name, "tcone%d.test", i);
     CHECK_INT(ask(name, QN_DNS_A, &w[i]), QN_AGAIN);
@@ -247,10 +266,8 @@ TEST(another_server_is_asked)
   static dns_peer_t first;
   static const int rcodes[] = {2, 4, 5};
   begin();
-  qn_resolver_close(resolver);
-  qn_resolver_release(resolver);
   dns_peer_begin(&first);
-  resolver_begin(first.text, 150, false);
+  resolver_again(first.text, PATIENT_MS);
   for (size_t i = 0; i < 3; i++) {
     atomic_store(&first.force, rcodes[i]);
     CHECK_INT(result_of("one.test"), 0);
@@ -263,6 +280,7 @@ TEST(another_server_is_asked)
   CHECK_INT(atomic_load(&first.asked), 4);            /* and neither was asked twice */
   atomic_store(&peer.force, 0);
   atomic_store(&first.deaf, true);
+  resolver_again(first.text, 800); /* each of four tries takes that long, and no answer may */
   CHECK_INT(result_of("one.test"), 0);
   CHECK_INT(result_of("nx.test"), QN_E_HOST_NOT_FOUND);
   CHECK_INT(result_of("one.test"), 0);
@@ -297,9 +315,7 @@ TEST(a_closed_port)
   qn_addr_text(&at, text, sizeof text);
   close(fd);
   begin();
-  qn_resolver_close(resolver);
-  qn_resolver_release(resolver);
-  resolver_begin(text, 5000, false);
+  resolver_again(text, PATIENT_MS);
   CHECK_INT(result_of("one.test"), 0); /* at once: the kernel says that nobody is there */
   dns_peer_end(&peer);
   CHECK_INT(result_of("one.test"), QN_E_DNS_UNREACHABLE);
@@ -328,12 +344,12 @@ TEST(answers_are_kept_for_their_time)
   wire_op_t w;
   loop_begin();
   dns_peer_begin(&peer);
-  resolver_begin(NULL, 150, true);
+  resolver_begin(NULL, PATIENT_MS, true);
   for (int i = 0; i < 3; i++) {
     CHECK_INT(result_of("one.test"), 0);
     CHECK_INT(result_of("nx.test"), QN_E_HOST_NOT_FOUND);
     CHECK_INT(result_of("none.test"), QN_E_NO_DATA);
-    CHECK_INT(result_of("ttl1.test"), 0);
+    CHECK_INT(result_of("ttl100.test"), 0);
   }
   CHECK_INT(atomic_load(&peer.asked), 4);
   CHECK_INT(result_of("ttl0.test"), 0);
@@ -343,12 +359,14 @@ TEST(answers_are_kept_for_their_time)
   CHECK_INT(result_of("servfail.test"), QN_E_DNS_SERVFAIL);
   CHECK_INT(result_of("servfail.test"), QN_E_DNS_SERVFAIL);
   CHECK_INT(atomic_load(&peer.asked), 10);
+  CHECK_INT(result_of("ttl1.test"), 0);
   uint64_t at = qn_loop_fresh(wire.loop) + 1100;
   WAIT_UNTIL(qn_loop_fresh(wire.loop) >= at);
+  CHECK_INT(atomic_load(&peer.asked), 11);
   CHECK_INT(result_of("ttl1.test"), 0);
-  CHECK_INT(atomic_load(&peer.asked), 11);
+  CHECK_INT(atomic_load(&peer.asked), 12);
   CHECK_INT(query("one.test", QN_DNS_A, &w), 0); /* what is left of it */
-  CHECK_INT(atomic_load(&peer.asked), 11);
+  CHECK_INT(atomic_load(&peer.asked), 12);
   const qn_dns_answer_t *a = qn_dns_answer(&w.op);
   REQUIRE(a != NULL);
   CHECK(a->v[0].ttl < 300 && a->v[0].ttl > 250);
@@ -357,7 +375,7 @@ TEST(answers_are_kept_for_their_time)
   CHECK_STR(a->v[0].name, "one.test"); /* what was given stays */
   qn_dns_query_end(&w.op);
   CHECK_INT(result_of("one.test"), 0);
-  CHECK_INT(atomic_load(&peer.asked), 12);
+  CHECK_INT(atomic_load(&peer.asked), 13);
   end();
 }
 
@@ -569,7 +587,7 @@ TEST(no_memory)
     wire_op_t w;
     loop_begin();
     dns_peer_begin(&peer);
-    resolver_begin(NULL, 150, true);
+    resolver_begin(NULL, PATIENT_MS, true);
     TEST_ROUND("allocation %d", (int)nth);
     qn_alloc_fail_at(nth);
     int64_t rc = query("tc.test", QN_DNS_A, &w);
