@@ -5,10 +5,16 @@ local core = require "qn.core"
 local program = require "spec.support.program"
 local qnlua = program.qnlua()
 
--- Runs code with what `input` (a shell command) writes as its standard input.
+-- Runs code with what `input` (a shell command) writes as its standard input. In the command, `wait_for n`
+-- waits until the code has called `say(n)`.
 local function q(input, code)
-  return program.run { "sh", "-c", input .. ' | "$0" -e "$1"', qnlua,
-    "local core = require 'qn.core' " .. code }
+  local folder = program.scratch()
+  local wait_for = 'wait_for() { n=0; until [ -e "$F/$1" ] || [ $n -ge 3000 ]; do sleep 0.01; n=$((n + 1)); done; }; '
+  local say = "local function say(n) assert(io.open(os.getenv 'F' .. '/' .. n, 'w')):close() end "
+  local status, out, err = program.run({ "sh", "-c", wait_for .. input .. ' | "$0" -e "$1"', qnlua,
+    "local core = require 'qn.core' " .. say .. code }, { environment = { F = folder } })
+  program.remove(folder)
+  return status, out, err
 end
 
 describe("core.read_input", function()
@@ -25,17 +31,20 @@ describe("core.read_input", function()
   end)
 
   it("lets others run while it waits", function()
-    local _, out = q("(sleep 0.3; echo line)", [[
-      local n = 0
-      local t = qn.spawn(function() while true do qn.sleep(0.001) n = n + 1 end end)
+    local _, out = q("(wait_for 1; echo line)", [[
+      local said
+      qn.spawn(function()
+        for i = 1, 5 do qn.sleep(0.001) end
+        said = true
+        say(1)
+      end)
       io.write(core.read_input())
-      print(n > 3)
-      t:cancel()]])
+      print(said)]])
     assert.equal("line\ntrue\n", out)
   end)
 
   it("can be cancelled and timed out; nothing is lost, no thread stays behind", function()
-    local _, out, err = q("(sleep 0.2; echo line; sleep 0.1)", [[
+    local _, out, err = q("(wait_for 1; echo line; sleep 0.1)", [[
       print((select(2, qn.timeout(0.01, core.read_input))).kind)
       for i = 1, 20 do -- more than the pool has threads
         local t = qn.spawn(core.read_input)
@@ -43,6 +52,7 @@ describe("core.read_input", function()
         t:cancel()
         assert(not t:join())
       end
+      say(1)
       io.write(core.read_input())
       print(core.read_input())
       repeat qn.sleep(0.001) until qn.stats().orphans == 0

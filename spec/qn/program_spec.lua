@@ -34,10 +34,14 @@ describe("the REPL", function()
   end)
 
   it("lets tasks go on while it waits for a line", function()
-    local status, out = sh([[(printf 'e = qn.event() qn.spawn(function() e:set() end)\n'
-      sleep 0.2; printf 'e:is_set()\n') | "$0" -i]])
+    local folder = program.scratch()
+    local status, out = program.run({ "sh", "-c", [[
+      (printf 'qn.spawn(function() said = true io.open(os.getenv "F", "w"):close() end)\n'
+      n=0; until [ -e "$F" ] || [ $n -ge 3000 ]; do sleep 0.01; n=$((n + 1)); done
+      printf 'print("said", said)\n') | "$0" -i]], program.qnlua() }, { environment = { F = folder .. "/said" } })
+    program.remove(folder)
     assert.equal(0, status)
-    assert.matches("true", out)
+    assert.matches("> said\ttrue\n", out)
   end)
 end)
 

@@ -1,17 +1,19 @@
 /* dns_peer.h: a DNS server for C unit tests, in a thread, on a free port of 127.0.0.1 (UDP and
  * TCP).
  *
- * #include it after wire.h. What it does is said by the first label of the name:
- *   crowdN         the answer after LATE_MS, REFUSED when 150 wait
- *   no6            nothing for AAAA             flood          the answer after 2,000 others
- *   drop           nothing                      late4, late6   that family's answer after LATE_MS
- * and not while they are held servfail refused notimp formerr             that rcode     nx, nxraw
- * NXDOMAIN with, without SOA wrongid wrongq short garbage loop           lies           empty an
- * empty datagram first tc tcsplit tcone tcfail tcwait many         TC; by TCP: at once, byte by
- * byte, then close, close unanswered, never, 400 records noedns         FORMERR for EDNS mute
- * nothing for EDNS ttlN           TTL N instead of 300         chain          CNAME to one.<rest>
- * v4, v6, both only 127.0.0.2, only fd00::2, both          none    no record of any type and
- * anything else is as v4. PTR questions: name.test and other.test. Counts what it was asked.
+ * #include it after wire.h. What it does is said by the first label of the name; anything else is
+ * as v4. PTR questions: name.test and other.test. Counts what it was asked.
+ *
+ * - v4, v6, both, only: 127.0.0.2, fd00::2, both, only 127.0.0.2; none: no record of any type
+ * - chain: CNAME to one.<rest>; ttlN: TTL N instead of 300; many: 400 records, by TCP
+ * - late4, late6: that family's answer after LATE_MS, and not while they are held; no6: nothing for
+ *   AAAA; drop: nothing
+ * - crowdN: the answer after LATE_MS, REFUSED when 150 wait; flood: the answer after 2,000 others
+ * - servfail, refused, notimp, formerr: that rcode; nx, nxraw: NXDOMAIN with and without SOA
+ * - wrongid, wrongq, short, garbage, loop: lies; empty: an empty datagram first
+ * - noedns: FORMERR for EDNS; mute: nothing for EDNS
+ * - tc, tcsplit, tcone, tcfail, tcwait: TC; by TCP at once, byte by byte, then close, close
+ *   unanswered, never
  */
 #ifndef QN_SPEC_DNS_PEER_H
 #define QN_SPEC_DNS_PEER_H

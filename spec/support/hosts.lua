@@ -8,9 +8,12 @@ local temp = require "spec.support.temp"
 
 local M = {}
 
----A resolver that answers for these names: { ["two.test"] = { "::1", "127.0.0.1" } }.
+local folders = setmetatable({}, { __mode = "k" })
+
+---A resolver that answers for these names: { ["two.test"] = { "::1", "127.0.0.1" } }. It looks at its file
+---again and again, so that stays until `close`.
 function M.resolver(names)
-  local dir <close> = temp.dir()
+  local dir = temp.dir()
   local file = assert(io.open(dir .. "hosts", "w"))
   for name, addresses in pairs(names) do
     for _, address in ipairs(addresses) do
@@ -19,13 +22,22 @@ function M.resolver(names)
   end
   file:close()
   local resolver = assert(qn.dns.resolver { hosts = dir .. "hosts", servers = "127.0.0.1:9", search = false })
-  assert(resolver:lookup((next(names)))) -- it has read the file, which is gone now
+  assert(resolver:lookup((next(names)))) -- it has read the file
+  folders[resolver] = dir
   return resolver
+end
+
+---Closes such a resolver.
+function M.close(resolver)
+  local _ <close> = folders[resolver]
+  folders[resolver] = nil
+  resolver:close()
 end
 
 ---Runs `f(resolver)`, and closes it.
 function M.with(names, f)
-  local resolver <close> = M.resolver(names)
+  local resolver = M.resolver(names)
+  local _ <close> = setmetatable({}, { __close = function() M.close(resolver) end })
   return f(resolver)
 end
 

@@ -133,14 +133,16 @@ end
 ---Waits until its output matches a pattern; returns the captures.
 ---@param patience number? seconds
 function Program:wait_for(pattern, patience)
-  return M.until_true(self.name .. " to print " .. pattern, function()
+  local out, err
+  local ok = pcall(M.until_true, pattern, function()
     local status = self:status() -- before the output, which is complete then
-    local out, err = self:output()
-    if status and not out:find(pattern) then
-      error(("%s has ended with status %d: %s%s"):format(self.name, status, out, err), 0)
-    end
-    return out:match(pattern)
+    out, err = self:output()
+    return out:find(pattern) or status
   end, patience)
+  if not (ok and out:find(pattern)) then
+    error(("%s did not print %q (status %s): %s%s"):format(self.name, pattern, self:status(), out, err), 2)
+  end
+  return out:match(pattern)
 end
 
 ---Waits for its end; returns the exit status, what it printed, and its standard error.

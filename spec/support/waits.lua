@@ -244,7 +244,7 @@ makers["connect (several addresses)"] = function()
       local _ <close> = qn.tcp.connect("host.test", server:port(), { resolver = resolver })
       qn.yield()
     end,
-    close = function() server:close() resolver:close() end,
+    close = function() server:close() hosts.close(resolver) end,
   }
 end
 
