@@ -177,7 +177,8 @@ describe("examples", function()
     local expected = quoted("blocking_fortune_client.lua"):gsub("4001", forwarder.port)
     assert.equal(expected, run("blocking_fortune_client.lua", "127.0.0.1", forwarder.port))
     forwarder:wait_for("bytes down\n")
-    expected = quoted("port_forwarder.lua"):gsub("4001", target.port):gsub("4003", forwarder.port)
+    -- in one go: the one port may contain the digits of the other
+    expected = quoted("port_forwarder.lua"):gsub("400[13]", { ["4001"] = target.port, ["4003"] = forwarder.port })
     assert.equal(expected, (forwarder:output()))
   end)
 

@@ -137,7 +137,8 @@ describe("qn.deadline", function()
     d:close()
     qn.sleep(0.003)
     local e = qn.deadline(0.01)
-    qn.spawn(function() e:close() end)
+    local closer = qn.spawn(function() e:close() end)
+    qn.shield(closer.join, closer) -- however late it runs
     qn.sleep(0.02)
   end)
 

@@ -54,9 +54,9 @@ describe("lesson 10: several addresses", function()
       for _ = 1, 20 do
         local s = assert(connect(resolver, sites.port))
         s:write("x")
-        local live = 0
+        local winner, live = tostring(s:peer_address()), 0
         for i = 1, 3 do
-          local far = sites.servers[i]:accept(0.002)
+          local far = sites.servers[i]:accept(sites.addresses[i] == winner and 20 or 0.002)
           if far then
             live = live + (far:read(1) and 1 or 0)
             far:close()

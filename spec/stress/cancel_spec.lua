@@ -98,7 +98,7 @@ describe("cancelling", function()
         end)
         qn.sleep(n / 4000)
         world.release()
-        if not task:join(1) then -- has no limit of its own and was not released: cannot be
+        if not task:join(20) then -- has no limit of its own and was not released: cannot be
           error("the time limit did not end it")
         end
         world.close()

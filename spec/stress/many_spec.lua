@@ -3,6 +3,8 @@
 
 local program = require "spec.support.program"
 
+local PATIENCE <const> = 300 -- seconds
+
 local SERVER <const> = [[
   local server = assert(qn.tcp.listen("127.0.0.1", 0, { backlog = 4096, max_pending = 1000 }))
   print("port " .. server:port())
@@ -27,13 +29,13 @@ local CLIENT <const> = [[
   local sockets = {}
   local function ask(s, text)
     assert(s:write(text, "\n"))
-    assert(s:read("l", { timeout = 60 }) == text)
+    assert(s:read("l", { timeout = 200 }) == text)
   end
   qn.group({ limit = 200 }, function(g)
     for i = 1, count do
       g:spawn(function()
         local source = "127.0.1." .. (i % 20 + 1)
-        local s = assert(qn.tcp.connect("127.0.0.1", port, { bind = source, timeout = 60 }))
+        local s = assert(qn.tcp.connect("127.0.0.1", port, { bind = source, timeout = 200 }))
         ask(s, "hello " .. i)
         sockets[i] = s
       end)
@@ -69,11 +71,11 @@ describe("ten thousand connections", function()
     local port = server:wait_for("port (%d+)")
     local client <close> = program.start({ "sh", "-c", shell, program.qnlua(), CLIENT },
       { environment = { PORT = port, COUNT = count } })
-    client:wait_for("open (%d+)")
-    local status, out, err = client:wait()
+    client:wait_for("open (%d+)", PATIENCE)
+    local status, out, err = client:wait(PATIENCE)
     assert.same({ 0, "" }, { status, err })
     assert.equal(("open %d\nleft 0\n"):format(count), out)
-    status, out, err = server:wait()
+    status, out, err = server:wait(PATIENCE)
     assert.same({ 0, "" }, { status, err })
     assert.truthy(out:find(("most %d total %d left 0"):format(count, count), 1, true), out)
   end)
