@@ -121,12 +121,12 @@ TEST(every_way_to_answer)
   static const struct {
     const char *name;
     int rc;
-    bool grows; /* comes after the end of a try: with the first limit that is long enough */
+    bool grows; /* may be lost, or comes after the end of a try: the limit grows */
   } table[] = {
       {"one.test", 0},
       {"chain.test", 0},
       {"empty.test", 0},
-      {"flood.test", 0},
+      {"flood.test", 0, true},
       {"noedns.test", 0},
       {"mute.test", 0, true},
       {"tc.test", 0},
@@ -412,6 +412,7 @@ TEST(a_deadline)
 {
   wire_op_t w, again;
   begin();
+  resolver_again(NULL, SHORT_MS); /* what nobody waits for any more lives as long as a try */
   REQUIRE_INT(ask("drop.test", QN_DNS_A, &w), QN_AGAIN);
   qn_op_deadline(&w.op, qn_loop_fresh(wire.loop) + 20, QN_E_TIMEOUT);
   WAIT_UNTIL(w.done);
@@ -449,7 +450,7 @@ TEST(closing_ends_what_is_pending)
  * be sent at once. */
 TEST(a_newcomer_does_not_stand_behind_the_unanswered)
 {
-  enum { MUTE = 5 * QN__DNS_WINDOW, N = MUTE + 240 };
+  enum { MUTE = 20 * QN__DNS_WINDOW, N = MUTE + 240 };
   static wire_op_t w[N];
   char name[64];
   loop_begin();
