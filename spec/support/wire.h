@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -144,6 +145,30 @@ TEST_UNUSED static int peer_accept(int l)
   REQUIRE(fd >= 0);
   peer_setup(fd);
   return fd;
+}
+
+/* What the kernel says of a listener: the connections that wait to be accepted (unacked), and the
+ * number above which nobody is answered any more (sacked). */
+TEST_UNUSED static struct tcp_info peer_backlog(int l)
+{
+  struct tcp_info info = {0};
+  socklen_t size = sizeof info;
+  REQUIRE_INT(getsockopt(l, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+  return info;
+}
+
+/* Connects until nobody who comes behind is answered; how many that took. */
+TEST_UNUSED static int peer_fill(int l, const qn_addr_t *at, int *fds, int most)
+{
+  int n = 0;
+  while (peer_backlog(l).tcpi_unacked <= peer_backlog(l).tcpi_sacked) {
+    REQUIRE(n < most);
+    fds[n++] = peer_connect(at);
+    for (int i = 0; i < 20000 && peer_backlog(l).tcpi_unacked < (unsigned)n; i++) {
+      usleep(1000);
+    }
+  }
+  return n;
 }
 
 /* fds[0] goes to the runtime, fds[1] is the raw peer. */

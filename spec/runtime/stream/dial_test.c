@@ -58,11 +58,18 @@ static int64_t dial(qn_stream_t *s, const char *host, uint16_t port)
   return dial_with(s, &(qn_dial_opts_t){.host = host, .port = port, .timeout = 10000});
 }
 
-/* A port on which nobody listens. */
+/* A port on which nobody listens: it is bound until the next call, so that nobody else gets it. */
 static uint16_t dead_port(void)
 {
-  qn_addr_t at;
-  close(peer_listen(&at, 1));
+  static int held = -1;
+  qn_addr_t at = loopback(0);
+  socklen_t size = sizeof at.u;
+  if (held >= 0) {
+    close(held);
+  }
+  held = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE_INT(bind(held, &at.u.sa, at.size), 0);
+  REQUIRE_INT(getsockname(held, &at.u.sa, &size), 0);
   return qn_addr_port(&at);
 }
 
@@ -75,22 +82,7 @@ typedef struct full {
 static void full_begin(full_t *f)
 {
   f->l = peer_listen(&f->at, 0);
-  for (f->n = 0; f->n < 64; f->n++) {
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    f->fds[f->n] = fd;
-    (void)connect(fd, &f->at.u.sa, f->at.size);
-    /* The third one or so stays in SYN_SENT. One that is going to be answered is within a moment.
-     */
-    struct timeval tv = {.tv_usec = 100000};
-    fd_set set;
-    FD_ZERO(&set);
-    FD_SET(fd, &set);
-    if (select(fd + 1, NULL, &set, NULL, &tv) == 0) {
-      f->n++;
-      return;
-    }
-  }
-  REQUIRE(!"the backlog never fills up");
+  f->n = peer_fill(f->l, &f->at, f->fds, 64);
 }
 
 static void full_end(full_t *f)

@@ -18,7 +18,6 @@
 #include "wire.h"
 
 #include <dirent.h>
-#include <netinet/tcp.h>
 #include <sys/resource.h>
 
 /* --- look-ups by script ---------------------------------------------------------------------- */
@@ -95,16 +94,6 @@ typedef struct site {
 static site_t sites[N_SITES];
 static int n_sites;
 
-/* Connections that wait to be accepted, and the limit above which none is answered: the kernel says
- * it of a listener in these two fields. */
-TEST_UNUSED static struct tcp_info backlog_of(int fd)
-{
-  struct tcp_info info = {0};
-  socklen_t size = sizeof info;
-  REQUIRE_INT(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size), 0);
-  return info;
-}
-
 TEST_UNUSED static void site_open(const char *text, what_t what)
 {
   site_t *s = &sites[n_sites];
@@ -127,12 +116,8 @@ TEST_UNUSED static void site_open(const char *text, what_t what)
     return;
   }
   REQUIRE_INT(listen(s->fd, what == GOOD ? 8 : 0), 0);
-  while (what == SILENT && backlog_of(s->fd).tcpi_unacked <= backlog_of(s->fd).tcpi_sacked) {
-    REQUIRE(s->n < 16);
-    s->fill[s->n++] = peer_connect(&s->at);
-    for (int i = 0; i < 10000 && backlog_of(s->fd).tcpi_unacked < (unsigned)s->n; i++) {
-      usleep(1000);
-    }
+  if (what == SILENT) {
+    s->n = peer_fill(s->fd, &s->at, s->fill, 16);
   }
 }
 
