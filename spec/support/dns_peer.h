@@ -203,6 +203,24 @@ static void dns_peer_port(dns_peer_t *p, uint16_t port)
   }
 }
 
+/* Whether the socket with this port has read all that was sent to it. */
+static bool dns_peer_read_all(unsigned port)
+{
+  FILE *f = fopen("/proc/net/udp", "r");
+  char line[256];
+  bool all = true;
+  while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+    unsigned at, queued;
+    if (sscanf(line, " %*d: %*x:%x %*x:%*x %*x %*x:%x", &at, &queued) == 2 && at == port) {
+      all = queued == 0;
+    }
+  }
+  if (f != NULL) {
+    fclose(f);
+  }
+  return all;
+}
+
 static void dns_peer_udp(dns_peer_t *p)
 {
   uint8_t in[1500], out[16384];
@@ -224,8 +242,8 @@ static void dns_peer_udp(dns_peer_t *p)
   }
   for (int i = 0; dns_peer_is(&q, "flood") && i < 2000; i++) {
     sendto(p->udp, out, i % 3 ? 11 : 0, 0, (struct sockaddr *)&from, size);
-    if (i % 100 == 99) {
-      usleep(500); /* there is room for this much */
+    for (int k = 0; i % 100 == 99 && k < 10000 && !dns_peer_read_all(ntohs(from.sin_port)); k++) {
+      usleep(500); /* there is room for 100 */
     }
   }
   bool crowd = strncasecmp(q.label, "crowd", 5) == 0;
