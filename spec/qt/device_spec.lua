@@ -2,6 +2,7 @@
 -- spec per row; docs/qt-coverage.md names them. Deep specs are beside the sources that do the work.
 
 local qn = require "qn"
+local program = require "spec.support.program"
 
 -- Runs `f(near, far)` with the two ends of a TCP connection; both are closed afterwards.
 local function with_pair(f)
@@ -13,11 +14,7 @@ end
 
 -- Waits for a condition that some event will make true.
 local function eventually(condition)
-  local give_up = qn.now() + 20
-  while not condition() do
-    assert.is_true(qn.now() < give_up, "waited in vain")
-    qn.sleep(0.001)
-  end
+  program.until_true("what is expected", condition)
 end
 
 describe("QIODevice", function()

@@ -11,11 +11,7 @@ local function fresh_path()
 end
 
 local function eventually(condition)
-  local give_up = qn.now() + 20
-  while not condition() do
-    assert.is_true(qn.now() < give_up, "waited in vain")
-    qn.sleep(0.001)
-  end
+  program.until_true("what is expected", condition)
 end
 
 describe("QLocalSocket and QLocalServer", function()

@@ -6,11 +6,7 @@ local core = require "qn.core"
 local program = require "spec.support.program"
 
 local function eventually(condition)
-  local give_up = qn.now() + 20
-  while not condition() do
-    assert.is_true(qn.now() < give_up, "waited in vain")
-    qn.sleep(0.001)
-  end
+  program.until_true("what is expected", condition)
 end
 
 local function connect(server)

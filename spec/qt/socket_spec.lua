@@ -13,11 +13,7 @@ local function with_pair(f, connect_options)
 end
 
 local function eventually(condition)
-  local give_up = qn.now() + 20
-  while not condition() do
-    assert.is_true(qn.now() < give_up, "waited in vain")
-    qn.sleep(0.001)
-  end
+  program.until_true("what is expected", condition)
 end
 
 -- Notes all events of a socket as "name" or "state_changed state".

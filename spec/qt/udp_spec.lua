@@ -99,7 +99,7 @@ describe("QUdpSocket", function()
         client:send("x")
       end
       local wanted = got + 1
-      local give_up = qn.now() + 20
+      local give_up = qn.now() + 60
       while got < wanted or client:stats().sent > got do
         assert.is_true(qn.now() < give_up)
         qn.sleep(0.001)
@@ -110,7 +110,7 @@ describe("QUdpSocket", function()
     local ready = 0
     server:on("ready_read", function() ready = ready + 1 end)
     client:send("y")
-    local give_up = qn.now() + 20
+    local give_up = qn.now() + 60
     while ready == 0 do
       assert.is_true(qn.now() < give_up)
       qn.sleep(0.001)

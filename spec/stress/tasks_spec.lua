@@ -114,7 +114,7 @@ for i = 1, 30 do
 end
 tasks = {}
 acts = {}
-local give_up = qn.now() + 20
+local give_up = qn.now() + 100
 repeat
   collectgarbage()
   collectgarbage()

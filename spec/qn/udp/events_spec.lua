@@ -1,6 +1,7 @@
 -- Events of datagram sockets.
 
 local qn = require "qn"
+local program = require "spec.support.program"
 
 local function throws(text, f, ...)
   local ok, err = pcall(f, ...)
@@ -9,11 +10,7 @@ local function throws(text, f, ...)
 end
 
 local function eventually(condition)
-  local give_up = qn.now() + 20
-  while not condition() do
-    assert.is_true(qn.now() < give_up, "waited in vain")
-    qn.sleep(0.001)
-  end
+  program.until_true("what is expected", condition)
 end
 
 describe("events of a datagram socket", function()
