@@ -96,7 +96,7 @@ TEST(code_runs_in_a_task_and_may_wait)
   CHECK_INT(lua_gettop(L), top + 3);
   CHECK(lua_isnil(L, -1));
   lua_settop(L, top);
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
   CHECK_INT(qn_alloc_live(), live);
 }
 
@@ -125,7 +125,7 @@ TEST(errors_come_back_with_their_value_and_traceback)
   run(rt, "return 1");
   CHECK_NULL(qn_runtime_traceback(rt));
   CHECK(!qn_runtime_failed(rt)); /* none of them went unhandled */
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
 }
 
 static int call_inside(lua_State *L)
@@ -147,7 +147,7 @@ TEST(a_call_inside_a_task_is_refused)
   lua_pushcclosure(L, call_inside, 1);
   lua_setglobal(L, "inside");
   run(rt, "local status, why = inside() assert(status == 2 and why:find 'inside a task')");
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
 }
 
 TEST(everything_is_freed_whatever_is_open)
@@ -156,7 +156,7 @@ TEST(everything_is_freed_whatever_is_open)
   for (int i = 0; i < 2; i++) { /* one after the other */
     qn_runtime_t *rt = rt_new(NULL);
     run(rt, busy);
-    CHECK(qn_runtime_shutdown(rt, 1));
+    CHECK(qn_runtime_shutdown(rt, 20));
     CHECK_INT(qn_alloc_live(), live);
   }
   qn_runtime_t *a = rt_new(NULL), *b = rt_new(NULL); /* two at once know nothing of each other */
@@ -164,9 +164,9 @@ TEST(everything_is_freed_whatever_is_open)
   run(b, busy);
   run(a, "x = 'a'");
   CHECK_STR(global(qn_runtime_state(b), "x"), "nil");
-  CHECK(qn_runtime_shutdown(a, 1));
+  CHECK(qn_runtime_shutdown(a, 20));
   run(b, "qn.sleep(0.001)");
-  CHECK(qn_runtime_shutdown(b, 1));
+  CHECK(qn_runtime_shutdown(b, 20));
   CHECK_INT(qn_alloc_live(), live);
 }
 
@@ -185,7 +185,7 @@ TEST(stop_ends_tasks_and_leaves_the_state)
   lua_pushcfunction(L, luaopen_base);
   CHECK(qn_runtime_spawn(rt, 0) != LUA_OK);
   lua_settop(L, top);
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
 }
 
 TEST(globals_of_an_own_state_stay_when_asked)
@@ -193,10 +193,10 @@ TEST(globals_of_an_own_state_stay_when_asked)
   qn_runtime_t *rt = rt_new(&(qn_runtime_opts_t){.keep_globals = true});
   run(rt, "assert(qn and os.exit ~= qn.exit) "
           "assert(coroutine.wrap ~= require 'qn.core'.coroutine.wrap)");
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
   rt = rt_new(NULL);
   run(rt, "assert(os.exit == qn.exit) assert(coroutine.wrap == require 'qn.core'.coroutine.wrap)");
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
 }
 
 /* --- exit, failures ----------------------------------------------------------------------------
@@ -219,7 +219,7 @@ TEST(exit_ends_the_call_and_tells_the_status)
     CHECK_INT(status, 7);
     CHECK(qn_runtime_dostring(rt, "x = 'no'") != LUA_OK); /* nothing runs any more */
     CHECK_STR(global(L, "x"), "nil");
-    CHECK(qn_runtime_shutdown(rt, 1));
+    CHECK(qn_runtime_shutdown(rt, 20));
   }
 }
 
@@ -229,7 +229,7 @@ TEST(failures_of_tasks_are_told)
   run(rt, "qn.on_unhandled(function(e) seen = e end) qn.detach(error, 'x') qn.sleep(0.001)");
   CHECK(!qn_runtime_failed(rt));
   CHECK_STR(global(qn_runtime_state(rt), "seen"), "x");
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
 }
 
 /* --- interrupts --------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ TEST(an_interrupt_comes_from_a_signal_handler)
     CHECK_INT(taken, 1);
     raise(SIGUSR2); /* the second one is for the host */
     CHECK_INT(taken, 1);
-    CHECK(qn_runtime_shutdown(signalled, 1));
+    CHECK(qn_runtime_shutdown(signalled, 20));
   }
   signal(SIGUSR2, SIG_DFL);
 }
@@ -290,7 +290,7 @@ TEST(an_interrupt_reaches_tasks_that_a_host_drives)
   while (qn_runtime_run(rt, QN_RUN_ONCE) && ++turns < 100) {
   }
   CHECK(turns < 100);
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
 }
 
 /* --- a host's state ----------------------------------------------------------------------------
@@ -331,7 +331,7 @@ TEST(a_host_state_keeps_its_globals)
       L,
       "assert(changes() == '', changes()) local qn = require 'qn' assert(qn.tcp) assert(changes() == '')");
   run(rt, "local qn = require 'qn' qn.sleep(0.001) assert(changes() == '')");
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
   plain(L, "assert(changes() == '') assert(#package.searchers == n_searchers)");
   plain(L, "assert(package.loaded.qn == nil and package.loaded['qn.core'] == nil)");
   lua_close(L);
@@ -346,7 +346,7 @@ TEST(a_host_state_gets_its_globals_back)
       L,
       "local c = changes() assert(c:find 'coroutine.wrap' and c:find 'os.exit' and c:find 'require', c)");
   run(rt, "coroutine.wrap(function() require 'qn'.sleep(0.001) end)()");
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
   plain(L, "assert(changes() == '', changes())");
   plain(
       L,
@@ -362,7 +362,7 @@ TEST(handles_of_a_runtime_that_is_over_are_dead_and_harmless)
   plain(L, "qn = require 'qn' sleep = qn.sleep");
   run(rt, busy);
   plain(L, "d = qn.deadline(60)");
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
   CHECK_STR(global(L, "closed"), "yes");
   CHECK_INT(qn_alloc_live(), live); /* although Lua still has the objects */
   plain(L, "for _, c in ipairs{ { sleep, 1 }, { qn.spawn, print }, { qn.stats }, { qn.pair },\n"
@@ -390,7 +390,7 @@ TEST(a_host_state_can_have_one_runtime_after_the_other)
     plain(L, "qn = require 'qn'");
     run(rt, busy);
     run(rt, "local a, b = qn.pair() a:write('x') assert(b:read(1) == 'x')");
-    CHECK(qn_runtime_shutdown(rt, 1));
+    CHECK(qn_runtime_shutdown(rt, 20));
   }
   lua_close(L);
   CHECK_INT(qn_alloc_live(), live);
@@ -406,7 +406,7 @@ TEST(the_host_may_close_its_state_first)
   lua_close(L);
   CHECK_NULL(qn_runtime_state(rt));
   qn_runtime_stop(rt, 1);
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
   CHECK_INT(qn_alloc_live(), live);
 }
 
@@ -420,7 +420,7 @@ TEST(a_state_without_libraries_is_refused)
   luaL_openlibs(L);
   qn_runtime_t *rt = rt_new(&(qn_runtime_opts_t){.L = L}); /* the failure has left nothing behind */
   run(rt, "require 'qn'.sleep(0)");
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
   lua_close(L);
   CHECK_INT(qn_alloc_live(), live);
 }
@@ -467,7 +467,7 @@ TEST(a_host_loop_runs_tasks)
     start(rt, busy);
     uv_run(&loop, UV_RUN_NOWAIT);
     uv_run(&loop, UV_RUN_ONCE);
-    CHECK(qn_runtime_shutdown(rt, 1)); /* with tasks and handles in every state */
+    CHECK(qn_runtime_shutdown(rt, 20)); /* with tasks and handles in every state */
     CHECK_INT(uv_loop_close(&loop), 0);
     if (host != NULL) {
       CHECK_STR(global(host, "closed"), "yes");
@@ -486,7 +486,7 @@ TEST(a_host_loop_may_be_interrupted)
   uv_run(&loop, UV_RUN_NOWAIT);
   CHECK(qn_runtime_interrupt(rt));
   CHECK_INT(uv_run(&loop, UV_RUN_DEFAULT), 0);
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
   CHECK_INT(uv_loop_close(&loop), 0);
 }
 
@@ -510,7 +510,7 @@ TEST(a_foreign_poll_loop_drives_it)
   }
   CHECK(!alive);
   CHECK_STR(global(qn_runtime_state(rt), "x"), "hello");
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
 }
 
 TEST(run_until_done)
@@ -524,7 +524,7 @@ TEST(run_until_done)
   start(rt, "qn.spawn(function() qn.exit(4) end) qn.sleep(60)");
   CHECK(!qn_runtime_run(rt, QN_RUN_UNTIL_DONE));
   CHECK(qn_runtime_exiting(rt, NULL));
-  CHECK(qn_runtime_shutdown(rt, 1));
+  CHECK(qn_runtime_shutdown(rt, 20));
 }
 
 /* --- unsent bytes ------------------------------------------------------------------------------
@@ -595,7 +595,7 @@ static void *work(void *arg)
                 "c:write('x\\n') assert(c:read('l') == 'x') qn.sleep(0.001)") != LUA_OK) {
       return NULL;
     }
-    if (!qn_runtime_shutdown(rt, 1)) {
+    if (!qn_runtime_shutdown(rt, 20)) {
       return NULL;
     }
   }

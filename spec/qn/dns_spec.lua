@@ -330,13 +330,6 @@ describe("a resolver's files", function()
   end)
   before_each(function() fault:reset_counts() end)
 
-  -- Asks again only who never gets an answer.
-  local function patient(opts)
-    opts = opts or {}
-    opts.servers, opts.timeout = fault.address, 30
-    return opts
-  end
-
   it("hosts file before DNS", function()
     local hosts = scratch_file(folder, "hosts",
       "10.1.2.3 box.test alias.test\nfe80::1 box.test\n10.1.2.4 other\n")

@@ -210,9 +210,13 @@ static bool dns_peer_read_all(unsigned port)
   char line[256];
   bool all = true;
   while (f != NULL && fgets(line, sizeof line, f) != NULL) {
-    unsigned at, queued;
-    if (sscanf(line, " %*d: %*x:%x %*x:%*x %*x %*x:%x", &at, &queued) == 2 && at == port) {
-      all = queued == 0;
+    /* "sl: address:PORT address:port state sent:RECEIVED" */
+    const char *own = strchr(line, ':');
+    own = own != NULL ? strchr(own + 1, ':') : NULL;
+    const char *peer = own != NULL ? strchr(own + 1, ':') : NULL;
+    const char *queues = peer != NULL ? strchr(peer + 1, ':') : NULL;
+    if (queues != NULL && strtoul(own + 1, NULL, 16) == port) {
+      all = strtoul(queues + 1, NULL, 16) == 0;
     }
   }
   if (f != NULL) {
