@@ -100,7 +100,7 @@ describe("QHostInfo and QDnsLookup", function()
   end)
 
   it("HI-08 equal look-ups are one, results are kept", function()
-    local resolver <close> = assert(qn.dns.resolver { servers = fault.address })
+    local resolver <close> = assert(qn.dns.resolver { servers = fault.address, timeout = 30 })
     qn.map({ 1, 2, 3, 4, 5, 6, 7, 8 }, function()
       assert(resolver:lookup("slow-30.test", { family = "ipv4" }))
     end, { limit = 8 })
@@ -159,7 +159,7 @@ describe("QHostInfo and QDnsLookup", function()
     local codes = { ["servfail.test"] = "DNS_SERVFAIL", ["refused.test"] = "DNS_REFUSED", ["nx.test"] = "HOST_NOT_FOUND",
       ["nodata.test"] = "NO_DATA", ["loop.test"] = "DNS_BAD_REPLY", ["drop.test"] = "TIMEOUT" }
     for name, code in pairs(codes) do
-      local _, err = qn.dns.query(name, "A", { server = fault.address, timeout = code == "TIMEOUT" and 0.02 or 8 })
+      local _, err = qn.dns.query(name, "A", { server = fault.address, timeout = code == "TIMEOUT" and 0.02 or 60 })
       assert.equal(code, err.code, name)
     end
     local _, err = qn.dns.query("a..b", "A", { server = fault.address })
@@ -169,8 +169,9 @@ describe("QHostInfo and QDnsLookup", function()
   it("DNS-04 records have name, ttl and values; MX and SRV are in order", function()
     local opts = { server = knot.address }
     local mx = assert(qn.dns.query("qn.test", "MX", opts))
-    assert.same({ "qn.test", 300, 10, "mail.qn.test", 20 },
-      { mx[1].name, mx[1].ttl, mx[1].preference, mx[1].exchange, mx[2].preference })
+    assert.same({ "qn.test", 10, "mail.qn.test", 20 },
+      { mx[1].name, mx[1].preference, mx[1].exchange, mx[2].preference })
+    assert.is_true(mx[1].ttl <= 300 and mx[1].ttl > 100) -- what is left of it
     local srv = assert(qn.dns.query("_http._tcp.qn.test", "SRV", opts))
     assert.same({ 10, 10, 20 }, { srv[1].priority, srv[2].priority, srv[3].priority })
     assert.same({ 8080, 8081 }, { math.min(srv[1].port, srv[2].port), math.max(srv[1].port, srv[2].port) })
@@ -186,12 +187,12 @@ describe("QHostInfo and QDnsLookup", function()
   end)
 
   it("WEAK-30 slow look-ups hold up nobody, answers live as long as their TTL, every look-up has its limit", function()
-    local resolver <close> = assert(qn.dns.resolver { servers = fault.address })
+    local resolver <close> = assert(qn.dns.resolver { servers = fault.address, timeout = 60 })
     local slow = {}
     for i = 1, 50 do
-      slow[i] = qn.spawn(function() return resolver:lookup("drop.x" .. i .. ".test", { timeout = 20 }) end)
+      slow[i] = qn.spawn(function() return resolver:lookup("drop.x" .. i .. ".test", { timeout = 60 }) end)
     end
-    assert(resolver:lookup("quick.test", { timeout = 10 })) -- while fifty others wait
+    assert(resolver:lookup("quick.test", { timeout = 20 })) -- while fifty others wait
     for _, task in ipairs(slow) do
       assert.equal("waiting", task:status())
       task:cancel()
