@@ -244,12 +244,13 @@ int qnl_raise_over(lua_State *L) { return luaL_error(L, "qn has been shut down")
 static bool is_a(const void *cls, const qnl_class_t *want)
 {
   /* `cls` may be garbage of a foreign userdata: it is compared, never followed */
-  static qnl_class_t *const all[] = {&qnl_class_stream,    &qnl_class_socket,  &qnl_class_file,
-                                     &qnl_class_listener,  &qnl_class_buffer,  &qnl_class_task,
-                                     &qnl_class_scope,     &qnl_class_nursery, &qnl_class_error,
-                                     &qnl_class_cancelled, &qnl_class_signal,  &qnl_class_address,
-                                     &qnl_class_resolver,  &qnl_class_udp,     &qnl_class_datagram,
-                                     &qnl_class_notifier,  &qnl_class_url};
+  static qnl_class_t *const all[] = {
+      &qnl_class_stream,    &qnl_class_socket,      &qnl_class_file,     &qnl_class_listener,
+      &qnl_class_buffer,    &qnl_class_task,        &qnl_class_scope,    &qnl_class_nursery,
+      &qnl_class_error,     &qnl_class_cancelled,   &qnl_class_signal,   &qnl_class_address,
+      &qnl_class_resolver,  &qnl_class_udp,         &qnl_class_datagram, &qnl_class_notifier,
+      &qnl_class_url,       &qnl_class_certificate, &qnl_class_key,      &qnl_class_csr,
+      &qnl_class_tls_config};
   if (cls == want) {
     return true;
   }

@@ -15,4 +15,7 @@ target_include_directories(qn_core
   PUBLIC $<BUILD_INTERFACE:${QN_RUNTIME}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>
   PRIVATE "${QN_RUNTIME}")
 target_compile_features(qn_core PUBLIC c_std_11)
-target_link_libraries(qn_core PUBLIC PkgConfig::UV PkgConfig::CARES PkgConfig::IDN2 Threads::Threads)
+target_link_libraries(qn_core PUBLIC PkgConfig::UV PkgConfig::CARES PkgConfig::IDN2 Threads::Threads
+  # the consumer decides how: see qn_openssl in QnDependencies
+  "$<BUILD_INTERFACE:$<IF:$<BOOL:$<TARGET_PROPERTY:QN_STATIC_OPENSSL>>,qn_openssl,PkgConfig::OPENSSL>>"
+  "$<INSTALL_INTERFACE:PkgConfig::OPENSSL>")

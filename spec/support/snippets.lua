@@ -60,7 +60,7 @@ local function compile(source)
     table.insert(words, 2, "-fsanitize=" .. sanitize)
   end
   local _, flags = program.run { "pkg-config", "--cflags", "--libs", "lua5.4", "libuv", "libcares",
-    "libidn2" }
+    "libidn2", "openssl" }
   for flag in flags:gmatch("%S+") do
     words[#words + 1] = flag
   end

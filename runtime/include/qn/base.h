@@ -95,7 +95,20 @@ typedef enum qn_kind {
   X(QN_E_DNS_REPLY, -5024, "DNS_BAD_REPLY", QN_KIND_DNS,                                           \
     "the answer of the name server is not well formed")                                            \
   X(QN_E_DNS_UNREACHABLE, -5025, "DNS_UNREACHABLE", QN_KIND_DNS, "no name server can be reached")  \
-  X(QN_E_DGRAM_SIZE, -5026, "DATAGRAM_TOO_LARGE", QN_KIND_LIMIT, "the datagram is too large")
+  X(QN_E_DGRAM_SIZE, -5026, "DATAGRAM_TOO_LARGE", QN_KIND_LIMIT, "the datagram is too large")      \
+  X(QN_E_TLS, -5030, "TLS_HANDSHAKE", QN_KIND_TLS, "the TLS handshake failed")                     \
+  X(QN_E_TLS_DATA, -5031, "TLS_PROTOCOL", QN_KIND_TLS, "the peer broke the TLS protocol")          \
+  X(QN_E_TLS_TRUNCATED, -5032, "TLS_TRUNCATED", QN_KIND_TLS,                                       \
+    "the connection ended without a close_notify")                                                 \
+  X(QN_E_TLS_CONFIG, -5033, "TLS_CONFIGURATION", QN_KIND_INVALID,                                  \
+    "the TLS configuration is not usable")                                                         \
+  X(QN_E_CERT_FORMAT, -5034, "CERT_FORMAT", QN_KIND_INVALID, "not a certificate")                  \
+  X(QN_E_KEY_FORMAT, -5035, "KEY_FORMAT", QN_KIND_INVALID, "not a key")                            \
+  X(QN_E_KEY_PASSPHRASE, -5036, "KEY_PASSPHRASE", QN_KIND_AUTH,                                    \
+    "the passphrase is missing or wrong")                                                          \
+  X(QN_E_KEY_MISMATCH, -5037, "KEY_MISMATCH", QN_KIND_INVALID,                                     \
+    "the key does not belong to the certificate")                                                  \
+  X(QN_E_CRYPTO, -5038, "CRYPTO", QN_KIND_IO, "the cryptographic operation failed")
 
 enum {
 #define QN_X(id, number, name, kind, text) id = (number),
