@@ -42,6 +42,10 @@ static bool find(int err, entry_t *out)
   case number: *out = (entry_t){name, text, kind, own_is_temporary(number, kind)}; return true;
     QN_ERRORS(X)
 #undef X
+#define X(number, name, text) \
+  case QN_E_ALERT(number): *out = (entry_t){name, text, QN_KIND_TLS, false}; return true;
+    QN__ALERTS(X)
+#undef X
   default: return false;
   }
 }

@@ -103,4 +103,43 @@
   X(-4094, "UNKNOWN", IO, false, "unknown error")                                          \
   X(-4095, "EOF", EOF, false, "the stream ended")
 
+/* X(number, NAME, text): alerts of TLS that the peer has sent; QN_E_ALERT(number). */
+#define QN__ALERTS(X)                                                                           \
+  X(0, "ALERT_CLOSE_NOTIFY", "the peer sent TLS alert: the peer closes")                        \
+  X(10, "ALERT_UNEXPECTED_MESSAGE", "the peer sent TLS alert: unexpected message")              \
+  X(20, "ALERT_BAD_RECORD_MAC", "the peer sent TLS alert: bad record mac")                      \
+  X(21, "ALERT_DECRYPTION_FAILED", "the peer sent TLS alert: decryption failed")                \
+  X(22, "ALERT_RECORD_OVERFLOW", "the peer sent TLS alert: record overflow")                    \
+  X(30, "ALERT_DECOMPRESSION_FAILURE", "the peer sent TLS alert: decompression failure")        \
+  X(40, "ALERT_HANDSHAKE_FAILURE", "the peer sent TLS alert: handshake failure")                \
+  X(41, "ALERT_NO_CERTIFICATE", "the peer sent TLS alert: no certificate")                      \
+  X(42, "ALERT_BAD_CERTIFICATE", "the peer sent TLS alert: bad certificate")                    \
+  X(43, "ALERT_UNSUPPORTED_CERTIFICATE", "the peer sent TLS alert: unsupported certificate")    \
+  X(44, "ALERT_CERTIFICATE_REVOKED", "the peer sent TLS alert: certificate revoked")            \
+  X(45, "ALERT_CERTIFICATE_EXPIRED", "the peer sent TLS alert: certificate expired")            \
+  X(46, "ALERT_CERTIFICATE_UNKNOWN", "the peer sent TLS alert: certificate unknown")            \
+  X(47, "ALERT_ILLEGAL_PARAMETER", "the peer sent TLS alert: illegal parameter")                \
+  X(48, "ALERT_UNKNOWN_CA", "the peer sent TLS alert: unknown ca")                              \
+  X(49, "ALERT_ACCESS_DENIED", "the peer sent TLS alert: access denied")                        \
+  X(50, "ALERT_DECODE_ERROR", "the peer sent TLS alert: decode error")                          \
+  X(51, "ALERT_DECRYPT_ERROR", "the peer sent TLS alert: decrypt error")                        \
+  X(60, "ALERT_EXPORT_RESTRICTION", "the peer sent TLS alert: export restriction")              \
+  X(70, "ALERT_PROTOCOL_VERSION", "the peer sent TLS alert: protocol version")                  \
+  X(71, "ALERT_INSUFFICIENT_SECURITY", "the peer sent TLS alert: insufficient security")        \
+  X(80, "ALERT_INTERNAL_ERROR", "the peer sent TLS alert: internal error")                      \
+  X(86, "ALERT_INAPPROPRIATE_FALLBACK", "the peer sent TLS alert: inappropriate fallback")      \
+  X(90, "ALERT_USER_CANCELED", "the peer sent TLS alert: user canceled")                        \
+  X(100, "ALERT_NO_RENEGOTIATION", "the peer sent TLS alert: no renegotiation")                 \
+  X(109, "ALERT_MISSING_EXTENSION", "the peer sent TLS alert: missing extension")               \
+  X(110, "ALERT_UNSUPPORTED_EXTENSION", "the peer sent TLS alert: unsupported extension")       \
+  X(111, "ALERT_CERTIFICATE_UNOBTAINABLE", "the peer sent TLS alert: certificate unobtainable") \
+  X(112, "ALERT_UNRECOGNIZED_NAME", "the peer sent TLS alert: unrecognized name")               \
+  X(113, "ALERT_BAD_CERTIFICATE_STATUS_RESPONSE",                                               \
+    "the peer sent TLS alert: bad certificate status response")                                 \
+  X(114, "ALERT_BAD_CERTIFICATE_HASH_VALUE",                                                    \
+    "the peer sent TLS alert: bad certificate hash value")                                      \
+  X(115, "ALERT_UNKNOWN_PSK_IDENTITY", "the peer sent TLS alert: unknown psk identity")         \
+  X(116, "ALERT_CERTIFICATE_REQUIRED", "the peer sent TLS alert: certificate required")         \
+  X(120, "ALERT_NO_APPLICATION_PROTOCOL", "the peer sent TLS alert: no application protocol")
+
 #endif

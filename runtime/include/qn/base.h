@@ -116,6 +116,11 @@ enum {
 #undef QN_X
 };
 
+/* Alerts of TLS that the peer has sent, by their number 0..255: "ALERT_HANDSHAKE_FAILURE" ... */
+#define QN_E_ALERT(n) (-(5400 + (n)))
+/* What is wrong with a certificate, OpenSSL's X509_V_ERR number 1..199: "CERT_HAS_EXPIRED" ... */
+#define QN_E_VERIFY(n) (-(5200 + (n)))
+
 /* "ECONNREFUSED", "EAI_AGAIN", "EOF" ...; "UNKNOWN" for a number that nobody defined. Static. */
 QN_API const char *qn_err_name(int err);
 /* A short lower-case sentence without a full stop. Static or thread-local, valid until the next
