@@ -1,0 +1,42 @@
+/* cert_i.h: what the files of runtime/tls know of certificates beyond qn/cert.h.
+ *
+ * Invariant: `x509` is never changed after the struct was made, so that it may be shared.
+ */
+#ifndef QN_TLS_CERT_I_H
+#define QN_TLS_CERT_I_H
+
+#include "qn/cert.h"
+
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+struct qn_cert {
+  unsigned refs;
+  X509 *x509;
+};
+
+struct qn_csr {
+  X509_REQ *req;
+};
+
+struct qn_trust {
+  unsigned refs;
+  X509_STORE *store;
+};
+
+/* Takes over one reference of `x509`, also when it fails (NULL: out of memory). */
+qn_cert_t *qn__cert_wrap(X509 *x509);
+/* A key object of `pkey`, whose reference it takes over, also when it fails. */
+int qn__cert_key(EVP_PKEY *pkey, bool is_private, qn_key_t **out);
+
+/* cert_list.c */
+int qn__list_name(const X509_NAME *name, qn_cert_list_t *out);
+int qn__list_general(const GENERAL_NAMES *names, qn_cert_list_t *out);
+int qn__list_add(qn_cert_list_t *list, qn_cert_entry_type_t type, const ASN1_OBJECT *object,
+                 const void *value, size_t size);
+
+/* cert_host.c: whether `pattern` of a certificate covers `host`, which is lower-case ASCII without
+ * a dot at the end. */
+bool qn__cert_covers(const char *pattern, size_t pattern_size, const char *host, size_t size);
+
+#endif
