@@ -1,12 +1,14 @@
 /* error.c: from a negative number to its name, text, kind and whether it may pass.
  *
- * Called wherever an error is shown or sorted. Three families share the numbers: errno (negated),
- * look-up errors with libuv's numbers, and ours (QN_ERRORS). Must not know uv.h: the test compares.
- * Invariant: every number has exactly one entry, else the switch does not compile.
+ * Called wherever an error is shown or sorted. The families share the numbers: errno (negated),
+ * look-up errors with libuv's numbers, ours (QN_ERRORS), those of certificates. Must not know uv.h:
+ * the test compares. Invariant: every number has exactly one entry, else the switch does not
+ * compile.
  */
 #include "qn/base.h"
 
 #include "base/error_table.h"
+#include "base/verify_table.h"
 
 #include <errno.h>
 #include <stdio.h>

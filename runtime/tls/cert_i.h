@@ -26,8 +26,6 @@ struct qn_trust {
 
 /* Takes over one reference of `x509`, also when it fails (NULL: out of memory). */
 qn_cert_t *qn__cert_wrap(X509 *x509);
-/* A key object of `pkey`, whose reference it takes over, also when it fails. */
-int qn__cert_key(EVP_PKEY *pkey, bool is_private, qn_key_t **out);
 
 /* cert_list.c */
 int qn__list_name(const X509_NAME *name, qn_cert_list_t *out);

@@ -1,8 +1,9 @@
 /* qn/cert.h: X.509 certificates, requests, chains: read, ask, check, make.
  *
  * A certificate is an immutable value with a reference count. What comes out is copied into lists
- * or bytes that the caller frees. Everything from a peer is bounded by the limits below. Results are
- * 0 or a code of qn/base.h; what is wrong with a chain are codes of QN_E_VERIFY. No OpenSSL here.
+ * or bytes that the caller frees. Everything from a peer is bounded by the limits below. Results
+ * are 0 or a code of qn/base.h; what is wrong with a chain are codes of QN_E_VERIFY. No OpenSSL
+ * here.
  */
 #ifndef QN_CERT_H
 #define QN_CERT_H
@@ -51,7 +52,7 @@ QN_API int qn_cert_to_text(const qn_cert_t *cert, qn_cert_bytes_t *out); /* for 
 
 /* --- what it says ---------------------------------------------------------------------------- */
 
-#define QN_CERT_NO_TIME INT64_MIN /* a date that cannot be read */
+#define QN_CERT_NO_TIME INT64_MIN                         /* a date that cannot be read */
 QN_API int qn_cert_version(const qn_cert_t *cert);        /* 1, 2, 3 */
 QN_API int64_t qn_cert_not_before(const qn_cert_t *cert); /* seconds since 1970 */
 QN_API int64_t qn_cert_not_after(const qn_cert_t *cert);
@@ -169,12 +170,12 @@ typedef struct qn_cert_name {
 } qn_cert_name_t;
 
 enum { /* bits of qn_cert_new_t.usage */
-  QN_USAGE_SERVER = 1,
-  QN_USAGE_CLIENT = 2,
-  QN_USAGE_CODE = 4,
-  QN_USAGE_EMAIL = 8,
-  QN_USAGE_TIME = 16,
-  QN_USAGE_OCSP = 32
+       QN_USAGE_SERVER = 1,
+       QN_USAGE_CLIENT = 2,
+       QN_USAGE_CODE = 4,
+       QN_USAGE_EMAIL = 8,
+       QN_USAGE_TIME = 16,
+       QN_USAGE_OCSP = 32
 };
 
 typedef struct qn_cert_new {

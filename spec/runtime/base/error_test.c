@@ -38,6 +38,30 @@ TEST(ours_are_known)
 #undef X
 }
 
+TEST(certificates)
+{
+  char name[80], text[80];
+  for (int n = 1; n <= 94; n++) { /* all that X.509 libraries have numbers for */
+    int err = QN_E_VERIFY(n);
+    TEST_ROUND("%d", err);
+    CHECK(QN_E_IS_VERIFY(err));
+    snprintf(name, sizeof name, "%s", qn_err_name(err));
+    snprintf(text, sizeof text, "%s", qn_err_text(err));
+    CHECK(strncmp(name, "CERT_", 5) == 0 && strcmp(name, "CERT_ERROR") != 0);
+    CHECK(strlen(text) > 10 && text[strlen(text) - 1] != '.');
+    CHECK_INT(qn_err_kind(err), QN_KIND_TLS);
+    CHECK(!qn_err_temporary(err));
+    for (int other = 1; other < n; other++) {
+      CHECK(strcmp(qn_err_name(QN_E_VERIFY(other)), name) != 0);
+    }
+  }
+  CHECK_STR(qn_err_name(QN_E_VERIFY(10)), "CERT_HAS_EXPIRED");
+  CHECK_STR(qn_err_name(QN_E_VERIFY(62)), "CERT_HOSTNAME_MISMATCH");
+  CHECK_STR(qn_err_name(QN_E_VERIFY(150)), "CERT_ERROR"); /* of a newer library */
+  CHECK_STR(qn_err_name(QN_E_VERIFY(200)), "UNKNOWN");
+  CHECK_STR(qn_err_name(QN_E_VERIFY(0)), "UNKNOWN");
+}
+
 TEST(kinds)
 {
   static const struct {
