@@ -48,7 +48,13 @@ static bool find(int err, entry_t *out)
   case QN_E_ALERT(number): *out = (entry_t){name, text, QN_KIND_TLS, false}; return true;
     QN__ALERTS(X)
 #undef X
-  default: return false;
+#define X(number, name, text) \
+  case QN_E_VERIFY(number): *out = (entry_t){name, text, QN_KIND_TLS, false}; return true;
+    QN__VERIFY_ERRORS(X)
+#undef X
+  default: /* of a newer library */
+    *out = (entry_t){"CERT_ERROR", "the certificate cannot be verified", QN_KIND_TLS, false};
+    return QN_E_IS_VERIFY(err);
   }
 }
 

@@ -120,10 +120,6 @@ enum {
 #define QN_E_ALERT(n) (-(5400 + (n)))
 /* What is wrong with a certificate, OpenSSL's X509_V_ERR number 1..199: "CERT_HAS_EXPIRED" ... */
 #define QN_E_VERIFY(n) (-(5200 + (n)))
-
-/* What is wrong with a chain of certificates: n is the number that X.509 libraries know it by, 1 to
- * 199; kind "tls", names "CERT_...". */
-#define QN_E_VERIFY(n) (-5200 - (n))
 #define QN_E_IS_VERIFY(err) ((err) < -5200 && (err) > -5400)
 
 /* "ECONNREFUSED", "EAI_AGAIN", "EOF" ...; "UNKNOWN" for a number that nobody defined. Static. */
