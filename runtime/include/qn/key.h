@@ -1,9 +1,9 @@
 /* qn/key.h: asymmetric keys: parsed, made, written, and used to sign and verify.
  *
- * A key is immutable and reference-counted (one loop's thread; not atomic). Text and bytes that hold
- * a private key are given out in memory that qn_secret_free overwrites before it gives it back.
- * Everything that a file can ask for (size, bits, work to derive its key) has a limit here. Functions
- * return 0 or an error (QN_E_KEY_*, QN_E_LIMIT, QN_E_UNSUPPORTED, QN_E_CRYPTO, -ENOMEM).
+ * A key is immutable and reference-counted (one loop's thread; not atomic). Text and bytes that
+ * hold a private key are given out in memory that qn_secret_free overwrites before it gives it
+ * back. Everything that a file can ask for (size, bits, work to derive its key) has a limit here.
+ * Functions return 0 or an error (QN_E_KEY_*, QN_E_LIMIT, QN_E_UNSUPPORTED, QN_E_CRYPTO, -ENOMEM).
  */
 #ifndef QN_KEY_H
 #define QN_KEY_H
@@ -92,5 +92,24 @@ typedef struct qn_curve {
 } qn_curve_t;
 /* Fills up to `room` and returns how many there are, or an error. */
 QN_API int qn_curves(qn_curve_t *list, int room);
+
+/* A cipher suite; all texts are static. */
+typedef struct qn_cipher {
+  const char *name;                          /* OpenSSL's: "ECDHE-RSA-AES256-GCM-SHA384" */
+  const char *standard_name;                 /* "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384" */
+  const char *protocol;                      /* the oldest that has it: "TLSv1.2" */
+  const char *key_exchange, *authentication; /* "ECDHE", "RSA"; "any" in TLS 1.3 */
+  const char *encryption;                    /* "AES-256-GCM" */
+  const char *mac;                           /* "AEAD", or the digest: "SHA256" */
+  uint16_t id;                               /* its number in TLS */
+  int bits, strength;                        /* of the algorithm's key; what it is worth */
+  bool aead;
+} qn_cipher_t;
+/* The suites that `filter` (OpenSSL's cipher list; NULL = all with encryption and authentication)
+ * names, best first; those of TLS 1.3 are always among them. Fills up to `room` and returns how
+ * many there are; QN_E_INVALID: the filter names none. */
+QN_API int qn_ciphers(const char *filter, qn_cipher_t *list, int room);
+/* The facts of the suite with this number; QN_E_UNSUPPORTED: it is not there. */
+QN_API int qn_cipher_find(uint16_t id, qn_cipher_t *out);
 
 #endif

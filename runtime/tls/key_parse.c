@@ -1,0 +1,354 @@
+/* key_parse.c: keys from PEM and DER, plain and encrypted.
+ *
+ * Called by the bindings and by configurations. The data may come from a stranger: its size, the
+ * bits of the key and the work that its passphrase costs are checked before anything expensive is
+ * done. Each form is told apart by its label or its first tags, never by trying a passphrase on
+ * everything. Must not ask anybody for a passphrase: OpenSSL's default would read the terminal.
+ */
+#include "tls/crypto_i.h"
+#include "tls/key_i.h"
+
+#include <errno.h>
+#include <openssl/asn1t.h>
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/pkcs12.h>
+#include <openssl/x509.h>
+#include <string.h>
+
+typedef struct source {
+  const unsigned char *data;
+  long size;
+  const char *pass;
+  int pass_size;
+} source_t;
+
+/* Takes `pkey`; NULL = what failed just now. */
+static int adopt(EVP_PKEY *pkey, bool is_private, qn_key_t **out)
+{
+  return pkey != NULL ? qn__key_adopt(pkey, is_private, out) : qn__crypto_failed(QN_E_KEY_FORMAT);
+}
+
+/* --- the work that an encrypted key asks for ---------------------------------------------------
+ */
+
+static int check_count(const ASN1_INTEGER *n)
+{
+  uint64_t count = 0;
+  if (n == NULL || ASN1_INTEGER_get_uint64(&count, n) != 1) {
+    return QN_E_KEY_FORMAT;
+  }
+  return count > QN_KEY_MAX_ITERATIONS ? QN_E_LIMIT : 0;
+}
+
+static int check_pbkdf2(const ASN1_TYPE *parameter)
+{
+  PBKDF2PARAM *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBKDF2PARAM), parameter);
+  int rc = p != NULL ? check_count(p->iter) : QN_E_KEY_FORMAT;
+  PBKDF2PARAM_free(p);
+  return rc;
+}
+
+static int check_scrypt(const ASN1_TYPE *parameter)
+{
+  SCRYPT_PARAMS *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(SCRYPT_PARAMS), parameter);
+  uint64_t n = 0, r = 0, parallel = 0;
+  int rc = QN_E_KEY_FORMAT;
+  if (p != NULL && ASN1_INTEGER_get_uint64(&n, p->costParameter) == 1 &&
+      ASN1_INTEGER_get_uint64(&r, p->blockSize) == 1 &&
+      ASN1_INTEGER_get_uint64(&parallel, p->parallelizationParameter) == 1) {
+    const uint64_t most = QN_KEY_MAX_ITERATIONS;
+    rc = n > most || r > most || parallel > most || (n * r > most) || n * r * parallel > most
+             ? QN_E_LIMIT
+             : 0;
+  }
+  SCRYPT_PARAMS_free(p);
+  return rc;
+}
+
+static int check_algorithm(const X509_ALGOR *a)
+{
+  int nid = OBJ_obj2nid(a->algorithm);
+  if (nid == NID_pbes2) {
+    PBE2PARAM *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBE2PARAM), a->parameter);
+    int rc = QN_E_KEY_FORMAT;
+    if (p != NULL) {
+      int kdf = OBJ_obj2nid(p->keyfunc->algorithm);
+      rc = kdf == NID_id_pbkdf2   ? check_pbkdf2(p->keyfunc->parameter)
+           : kdf == NID_id_scrypt ? check_scrypt(p->keyfunc->parameter)
+                                  : QN_E_UNSUPPORTED;
+    }
+    PBE2PARAM_free(p);
+    return rc;
+  }
+  PBEPARAM *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBEPARAM), a->parameter);
+  int rc = p != NULL ? check_count(p->iter) : QN_E_UNSUPPORTED;
+  PBEPARAM_free(p);
+  return rc;
+}
+
+/* --- PKCS#8 ------------------------------------------------------------------------------------
+ */
+
+/* Takes `info`. */
+static int from_info(PKCS8_PRIV_KEY_INFO *info, qn_key_t **out)
+{
+  EVP_PKEY *pkey = EVP_PKCS82PKEY(info);
+  PKCS8_PRIV_KEY_INFO_free(info);
+  return adopt(pkey, true, out);
+}
+
+/* Takes `sealed`. */
+static int from_sealed(X509_SIG *sealed, const source_t *s, qn_key_t **out)
+{
+  const X509_ALGOR *algorithm;
+  const ASN1_OCTET_STRING *bytes;
+  X509_SIG_get0(sealed, &algorithm, &bytes);
+  int rc = check_algorithm(algorithm);
+  if (rc == 0 && s->pass == NULL) {
+    rc = QN_E_KEY_PASSPHRASE;
+  }
+  PKCS8_PRIV_KEY_INFO *info = NULL;
+  if (rc == 0) {
+    ERR_clear_error();
+    info = PKCS8_decrypt(sealed, s->pass, s->pass_size);
+    rc = info != NULL ? 0 : qn__crypto_failed(QN_E_KEY_PASSPHRASE);
+  }
+  X509_SIG_free(sealed);
+  ERR_clear_error();
+  return rc < 0 ? rc : from_info(info, out);
+}
+
+/* --- DER ---------------------------------------------------------------------------------------
+ */
+
+typedef int decode_fn(const unsigned char **p, long size, const source_t *s, qn_key_t **out);
+
+static int decode_info(const unsigned char **p, long size, const source_t *s, qn_key_t **out)
+{
+  (void)s;
+  PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, p, size);
+  return info != NULL ? from_info(info, out) : QN_E_KEY_FORMAT;
+}
+
+static int decode_sealed(const unsigned char **p, long size, const source_t *s, qn_key_t **out)
+{
+  X509_SIG *sealed = d2i_X509_SIG(NULL, p, size);
+  return sealed != NULL ? from_sealed(sealed, s, out) : QN_E_KEY_FORMAT;
+}
+
+static int decode_public(const unsigned char **p, long size, const source_t *s, qn_key_t **out)
+{
+  (void)s;
+  return adopt(d2i_PUBKEY(NULL, p, size), false, out);
+}
+
+static int decode_rsa_public(const unsigned char **p, long size, const source_t *s, qn_key_t **out)
+{
+  (void)s;
+  return adopt(d2i_PublicKey(EVP_PKEY_RSA, NULL, p, size), false, out);
+}
+
+static int decode_old(int type, const unsigned char **p, long size, qn_key_t **out)
+{
+  return adopt(d2i_PrivateKey(type, NULL, p, size), true, out);
+}
+
+static int decode_rsa(const unsigned char **p, long size, const source_t *s, qn_key_t **out)
+{
+  (void)s;
+  return decode_old(EVP_PKEY_RSA, p, size, out);
+}
+
+static int decode_ec(const unsigned char **p, long size, const source_t *s, qn_key_t **out)
+{
+  (void)s;
+  return decode_old(EVP_PKEY_EC, p, size, out);
+}
+
+static int decode_dsa(const unsigned char **p, long size, const source_t *s, qn_key_t **out)
+{
+  (void)s;
+  return decode_old(EVP_PKEY_DSA, p, size, out);
+}
+
+/* The outermost SEQUENCE must span all of the data; OpenSSL's readers stop where they are content.
+ */
+static bool is_one_sequence(const unsigned char *data, long size)
+{
+  const unsigned char *p = data;
+  long length = 0;
+  int tag = 0, class = 0;
+  int flags = size > 0 ? ASN1_get_object(&p, &length, &tag, &class, size) : 0x80;
+  ERR_clear_error();
+  return (flags & 0x81) == 0 && tag == V_ASN1_SEQUENCE && class == V_ASN1_UNIVERSAL &&
+         length == size - (p - data);
+}
+
+static int decode(decode_fn *f, const unsigned char *data, long size, const source_t *s,
+                  qn_key_t **out)
+{
+  const unsigned char *p = data;
+  if (!is_one_sequence(data, size)) {
+    return QN_E_KEY_FORMAT;
+  }
+  qn_key_t *k = NULL;
+  int rc = f(&p, size, s, &k);
+  ERR_clear_error();
+  if (rc == 0 && p != data + size) {
+    qn_key_release(k);
+    rc = QN_E_KEY_FORMAT;
+  }
+  if (rc == 0) {
+    *out = k;
+  }
+  return rc;
+}
+
+/* Tags of the first three elements say which form it is. */
+static int parse_der(const source_t *s, qn_key_t **out)
+{
+  const unsigned char *p = s->data, *end = s->data + s->size;
+  int tags[3] = {-1, -1, -1}, tag, class;
+  long length = 0;
+  if (!is_one_sequence(s->data, s->size)) {
+    return QN_E_KEY_FORMAT;
+  }
+  ASN1_get_object(&p, &length, &tag, &class, s->size);
+  for (int i = 0; i < 3 && p < end; i++) {
+    if ((ASN1_get_object(&p, &length, &tags[i], &class, end - p) & 0x81) != 0) {
+      ERR_clear_error();
+      return QN_E_KEY_FORMAT;
+    }
+    p += length;
+  }
+  if (tags[0] == V_ASN1_SEQUENCE) {
+    return decode(tags[1] == V_ASN1_OCTET_STRING ? decode_sealed : decode_public, s->data, s->size,
+                  s, out);
+  }
+  if (tags[0] != V_ASN1_INTEGER) {
+    return QN_E_KEY_FORMAT;
+  }
+  if (tags[1] == V_ASN1_SEQUENCE) {
+    return decode(decode_info, s->data, s->size, s, out);
+  }
+  if (tags[1] == V_ASN1_OCTET_STRING) {
+    return decode(decode_ec, s->data, s->size, s, out);
+  }
+  if (tags[2] < 0) {
+    return decode(decode_rsa_public, s->data, s->size, s, out);
+  }
+  int rc = decode(decode_rsa, s->data, s->size, s, out);
+  return rc == QN_E_KEY_FORMAT ? decode(decode_dsa, s->data, s->size, s, out) : rc;
+}
+
+/* --- PEM ---------------------------------------------------------------------------------------
+ */
+
+static const struct label {
+  const char *name;
+  decode_fn *decode;
+} labels[] = {{PEM_STRING_PKCS8INF, decode_info},        {PEM_STRING_PKCS8, decode_sealed},
+              {PEM_STRING_PUBLIC, decode_public},        {PEM_STRING_RSA, decode_rsa},
+              {PEM_STRING_ECPRIVATEKEY, decode_ec},      {PEM_STRING_DSA, decode_dsa},
+              {PEM_STRING_RSA_PUBLIC, decode_rsa_public}};
+
+static int give_pass(char *out, int room, int writing, void *u)
+{
+  const source_t *s = u;
+  (void)writing;
+  if (s->pass == NULL || s->pass_size > room) {
+    return -1;
+  }
+  memcpy(out, s->pass, (size_t)s->pass_size);
+  return s->pass_size;
+}
+
+/* Undoes the older encryption of a block (a header above it names the cipher), in place. */
+static int unseal_block(char *header, unsigned char *data, long *size, source_t *s, bool *sealed)
+{
+  EVP_CIPHER_INFO info;
+  if (PEM_get_EVP_CIPHER_INFO(header, &info) != 1) {
+    return qn__crypto_failed(QN_E_KEY_FORMAT);
+  }
+  *sealed = info.cipher != NULL;
+  if (!*sealed) {
+    return 0;
+  }
+  if (s->pass == NULL) {
+    return QN_E_KEY_PASSPHRASE;
+  }
+  return PEM_do_header(&info, data, size, give_pass, s) == 1
+             ? 0
+             : qn__crypto_failed(QN_E_KEY_PASSPHRASE);
+}
+
+static int parse_block(const struct label *label, char *header, unsigned char *data, long size,
+                       source_t *s, qn_key_t **out)
+{
+  bool sealed = false;
+  int rc = unseal_block(header, data, &size, s, &sealed);
+  if (rc < 0) {
+    return rc;
+  }
+  rc = decode(label->decode, data, size, s, out);
+  /* One wrong passphrase of 256 leaves good padding around nonsense. */
+  return rc == QN_E_KEY_FORMAT && sealed ? QN_E_KEY_PASSPHRASE : rc;
+}
+
+static const struct label *label_of(const char *name)
+{
+  for (size_t i = 0; i < sizeof labels / sizeof *labels; i++) {
+    if (strcmp(labels[i].name, name) == 0) {
+      return &labels[i];
+    }
+  }
+  return NULL;
+}
+
+static int parse_pem(source_t *s, qn_key_t **out)
+{
+  BIO *bio = BIO_new_mem_buf(s->data, (int)s->size);
+  int rc = bio != NULL ? 1 : -ENOMEM;
+  while (rc == 1) {
+    char *name = NULL, *header = NULL;
+    unsigned char *data = NULL;
+    long size = 0;
+    if (PEM_read_bio(bio, &name, &header, &data, &size) != 1) {
+      rc = qn__crypto_failed(QN_E_KEY_FORMAT);
+      break;
+    }
+    const struct label *label = label_of(name);
+    if (label != NULL) {
+      rc = parse_block(label, header, data, size, s, out);
+    }
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_clear_free(data, (size_t)size);
+  }
+  BIO_free(bio);
+  return rc;
+}
+
+int qn_key_parse(const void *data, size_t size, const char *pass, size_t pass_size, qn_key_t **out)
+{
+  static const char begin[] = "-----BEGIN ";
+  if (size > QN_KEY_MAX_DATA || pass_size > QN_KEY_MAX_PASSPHRASE) {
+    return QN_E_LIMIT;
+  }
+  qn__crypto_begin();
+  source_t s = {data, (long)size, pass, (int)pass_size};
+  int rc;
+  if (is_one_sequence(s.data, s.size)) {
+    rc = parse_der(&s, out);
+  } else {
+    bool is_pem = false;
+    for (size_t i = 0; i + sizeof begin - 1 <= size && !is_pem; i++) {
+      is_pem = memcmp(s.data + i, begin, sizeof begin - 1) == 0;
+    }
+    rc = is_pem ? parse_pem(&s, out) : QN_E_KEY_FORMAT;
+  }
+  ERR_clear_error();
+  return rc;
+}
