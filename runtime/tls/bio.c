@@ -1,0 +1,124 @@
+/* bio.c: the BIO between OpenSSL and the layer below.
+ *
+ * Reading takes from the bytes that the layer below holds and asks it for more when they are used
+ * up; writing hands over and never waits, the layers below keep what the kernel refuses. Must not
+ * keep bytes of its own. Invariant: an error of the layer below is kept in the connection, since
+ * OpenSSL only knows that reading or writing failed.
+ */
+#include "tls/f_tls_i.h"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <pthread.h>
+#include <string.h>
+
+#define FILL_LEAST (17u * 1024u) /* a record with all that may be around it */
+#define FILL_MOST (256u * 1024u)
+
+/* Bytes below, filled when there are none: > 0, 0 = the end, or an error. */
+static int64_t available(qn_tls_t *t)
+{
+  qn_filter_t *below = t->filter.below;
+  size_t size = qn_buf_size(&below->rd);
+  if (size != 0) {
+    return (int64_t)size;
+  }
+  if (t->ended) {
+    return 0;
+  }
+  size_t room = t->filter.room < FILL_MOST ? t->filter.room : FILL_MOST;
+  below->room = room < FILL_LEAST || !t->up ? FILL_LEAST : room;
+  int64_t n = qn_filter_fill_below(&t->filter);
+  if (n == 0) {
+    t->ended = true;
+  }
+  return n <= 0 ? n : (int64_t)qn_buf_size(&t->filter.below->rd); /* `below` may have changed */
+}
+
+static int on_read(BIO *bio, char *out, int size)
+{
+  qn_tls_t *t = BIO_get_data(bio);
+  BIO_clear_retry_flags(bio);
+  if (t == NULL || !t->attached || size <= 0) {
+    return -1;
+  }
+  if (t->up && size == SSL3_RT_HEADER_LENGTH && ++t->quiet > QN_TLS_KEY_UPDATES_MAX) {
+    t->io_error = QN_E_TLS_DATA;
+    qn__tls_say(t, "the peer sends too many records without data");
+    return -1;
+  }
+  int64_t n = available(t);
+  if (n <= 0) {
+    if (n == QN_AGAIN) {
+      t->quiet -= t->up && size == SSL3_RT_HEADER_LENGTH;
+      BIO_set_retry_read(bio);
+      return -1;
+    }
+    t->io_error = n < 0 ? (int)n : t->io_error;
+    return n < 0 ? -1 : 0;
+  }
+  size_t take = (size_t)n < (size_t)size ? (size_t)n : (size_t)size;
+  qn_filter_t *below = t->filter.below;
+  memcpy(out, qn_buf_data(&below->rd), take);
+  qn_filter_consume(below, take);
+  return (int)take;
+}
+
+static int on_write(BIO *bio, const char *data, int size)
+{
+  qn_tls_t *t = BIO_get_data(bio);
+  BIO_clear_retry_flags(bio);
+  if (t == NULL || !t->attached || size < 0) {
+    return -1;
+  }
+  qn_slice_t v = {(const uint8_t *)data, (size_t)size};
+  int rc = qn_filter_write_below(&t->filter, &v, 1);
+  if (rc < 0) {
+    t->io_error = rc;
+    return -1;
+  }
+  t->wrote = true;
+  return size;
+}
+
+static long on_ctrl(BIO *bio, int what, long number, void *p)
+{
+  const qn_tls_t *t = BIO_get_data(bio);
+  (void)number;
+  (void)p;
+  switch (what) {
+  case BIO_CTRL_FLUSH: return 1; /* at the end of the turn, or when the stream says so */
+  case BIO_CTRL_EOF: return t == NULL || (t->ended && t->io_error == 0);
+  default: return 0;
+  }
+}
+
+static int on_create(BIO *bio)
+{
+  BIO_set_init(bio, 1);
+  return 1;
+}
+
+static BIO_METHOD *method;
+
+static void make_method(void)
+{
+  BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "qn");
+  if (m != NULL && BIO_meth_set_read(m, on_read) && BIO_meth_set_write(m, on_write) &&
+      BIO_meth_set_ctrl(m, on_ctrl) && BIO_meth_set_create(m, on_create)) {
+    method = m; /* for the life of the process */
+  } else {
+    BIO_meth_free(m);
+  }
+}
+
+BIO *qn__tls_bio(qn_tls_t *t)
+{
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_method);
+  BIO *bio = method != NULL ? BIO_new(method) : NULL;
+  if (bio != NULL) {
+    BIO_set_data(bio, t);
+  }
+  return bio;
+}

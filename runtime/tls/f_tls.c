@@ -1,0 +1,302 @@
+/* f_tls.c: the filter: handshake, records in and out, close_notify.
+ *
+ * Called by the stream and the layer above. One step of the handshake per wake; what OpenSSL wants
+ * to read comes through bio.c. Bytes are decrypted straight into the buffer of the layer above, and
+ * never more than it has room for. Must not call OpenSSL with an error in its queue.
+ * Invariant: once `failed` is set, nothing more is sent or received.
+ */
+#include "tls/f_tls_i.h"
+
+#include "qn/loop.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <string.h>
+
+#define RECORD_MAX 16384u
+#define RECORD_SMALL 1369u /* with what is around it, one segment of TCP over IPv6 */
+#define BURST_SMALL 16384u /* so much goes in small records after a pause */
+#define PAUSE_MS 1000u
+#define READ_LEAST 512u
+
+static qn_tls_t *tls_of(qn_filter_t *f) { return (qn_tls_t *)(void *)f; }
+
+static int fail(qn_tls_t *t, int err)
+{
+  if (t->failed == 0) {
+    t->failed = err;
+    t->said_close = true;
+    if (t->problem == NULL) {
+      qn__tls_say(t, qn_err_text(err));
+    }
+  }
+  return t->failed;
+}
+
+/* What OpenSSL wrote by itself (alerts, answers) leaves before the connection is torn down. */
+static void push_out(qn_tls_t *t)
+{
+  if (t->wrote) {
+    t->wrote = false;
+    (void)qn_filter_flush_below(&t->filter); /* an error is the writing side's */
+  }
+}
+
+/* --- the handshake ---------------------------------------------------------------------------- */
+
+static int shake(qn_tls_t *t)
+{
+  if (t->wait == QN__TLS_WAIT_CONFIG || t->wait == QN__TLS_WAIT_VERIFY) {
+    return QN_AGAIN;
+  }
+  ERR_clear_error();
+  int rc = SSL_do_handshake(t->ssl);
+  if (rc == 1) {
+    ERR_clear_error();
+    return 0;
+  }
+  switch (SSL_get_error(t->ssl, rc)) {
+  case SSL_ERROR_WANT_READ:
+  case SSL_ERROR_WANT_CLIENT_HELLO_CB:
+  case SSL_ERROR_WANT_RETRY_VERIFY: ERR_clear_error(); return QN_AGAIN;
+  default: return qn__tls_failure(t, true);
+  }
+}
+
+static int tls_start(qn_filter_t *f)
+{
+  qn_tls_t *t = tls_of(f);
+  int rc = qn_filter_start_below(f);
+  if (rc < 0 || t->failed != 0) {
+    return rc < 0 ? rc : t->failed;
+  }
+  if (!t->shaken) {
+    rc = shake(t);
+    t->shaken = rc == 0;
+  }
+  if (rc == 0) {
+    rc = qn__tls_verify_late(t);
+  }
+  if (rc < 0) {
+    if (rc != QN_AGAIN) {
+      push_out(t);
+      (void)fail(t, rc);
+    }
+    return rc;
+  }
+  t->up = true;
+  qn__tls_event(t, QN_TLS_EVENT_UP, 0);
+  return 0;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* Room for the record that comes next, so that short ones do not cost 16 KiB. */
+static size_t next_size(const qn_tls_t *t, size_t room)
+{
+  size_t most = (size_t)SSL_pending(t->ssl);
+  if (most == 0) {
+    const qn_buf_t *rd = &t->filter.below->rd;
+    const uint8_t *p = qn_buf_size(rd) >= 5 ? qn_buf_data(rd) : NULL;
+    most = p != NULL ? (size_t)p[3] << 8 | p[4] : READ_LEAST;
+    most = most > RECORD_MAX ? RECORD_MAX : most < READ_LEAST ? READ_LEAST : most;
+  }
+  return most < room ? most : room;
+}
+
+static int64_t read_failed(qn_tls_t *t, int rc)
+{
+  switch (SSL_get_error(t->ssl, rc)) {
+  case SSL_ERROR_WANT_READ: ERR_clear_error(); return QN_AGAIN;
+  case SSL_ERROR_ZERO_RETURN:
+    ERR_clear_error();
+    if (t->alert_in != SSL_AD_CLOSE_NOTIFY) {
+      qn__tls_say(t, qn_err_text(QN_E_TLS_TRUNCATED));
+      return fail(t, QN_E_TLS_TRUNCATED);
+    }
+    return 0;
+  default: return fail(t, qn__tls_failure(t, false));
+  }
+}
+
+static int64_t tls_fill(qn_filter_t *f)
+{
+  qn_tls_t *t = tls_of(f);
+  size_t added = 0;
+  int64_t rc = 1;
+  if (t->failed != 0) {
+    return t->failed;
+  }
+  if (f->room == 0) {
+    return QN_AGAIN;
+  }
+  ERR_clear_error();
+  while (added < f->room) {
+    size_t n = 0, size = next_size(t, f->room - added);
+    rc = qn_buf_reserve(&f->rd, size);
+    if (rc < 0) {
+      break;
+    }
+    size_t space = f->rd.cap - f->rd.tail;
+    space = space < f->room - added ? space : f->room - added;
+    int ok = SSL_read_ex(t->ssl, f->rd.base + f->rd.tail, space, &n);
+    if (ok != 1) {
+      rc = read_failed(t, ok);
+      break;
+    }
+    t->quiet = 0;
+    f->rd.tail += n;
+    added += n;
+  }
+  push_out(t);
+  if (added != 0) {
+    return (int64_t)added; /* the end or the error comes again with the next fill */
+  }
+  if (rc < 0 && qn_buf_size(&f->rd) == 0) {
+    qn_buf_free(&f->rd); /* nothing came: idle connections hold no block */
+  }
+  return rc;
+}
+
+/* --- writing ---------------------------------------------------------------------------------- */
+
+static int write_record(qn_tls_t *t, const uint8_t *data, size_t size)
+{
+  while (size != 0) {
+    size_t n = 0;
+    int ok = SSL_write_ex(t->ssl, data, size, &n);
+    if (ok != 1) {
+      int why = SSL_get_error(t->ssl, ok);
+      return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE
+                 ? fail(t, QN_E_TLS_DATA) /* writing never waits here */
+                 : fail(t, qn__tls_failure(t, false));
+    }
+    data += n;
+    size -= n;
+  }
+  return 0;
+}
+
+static size_t record_size(qn_tls_t *t, size_t left)
+{
+  if (t->burst >= BURST_SMALL || left <= RECORD_SMALL) {
+    return RECORD_MAX;
+  }
+  return RECORD_SMALL;
+}
+
+/* Small pieces share records; large ones are encrypted where they are. */
+static int write_all(qn_tls_t *t, const qn_slice_t *v, int n, size_t left)
+{
+  uint8_t gathered[RECORD_MAX];
+  size_t off = 0;
+  for (int i = 0; left != 0;) {
+    size_t most = record_size(t, left), size = 0;
+    const uint8_t *data = gathered;
+    if (v[i].size - off >= most || v[i].size - off == left) {
+      data = v[i].data + off;
+      size = v[i].size - off < most ? v[i].size - off : most;
+      off += size;
+    } else {
+      while (i < n && size < most) {
+        size_t part = v[i].size - off < most - size ? v[i].size - off : most - size;
+        if (part != 0) {
+          memcpy(gathered + size, v[i].data + off, part);
+        }
+        size += part;
+        off += part;
+        if (off == v[i].size) {
+          i++;
+          off = 0;
+        }
+      }
+    }
+    while (i < n && off == v[i].size) {
+      i++;
+      off = 0;
+    }
+    int rc = write_record(t, data, size);
+    if (rc < 0) {
+      return rc;
+    }
+    left -= size;
+    t->burst += t->burst < BURST_SMALL ? (uint32_t)size : 0;
+  }
+  return 0;
+}
+
+static int tls_write(qn_filter_t *f, const qn_slice_t *v, int n)
+{
+  qn_tls_t *t = tls_of(f);
+  size_t left = 0;
+  if (t->failed != 0 || t->said_close) {
+    return t->failed != 0 ? t->failed : QN_E_SHUTDOWN;
+  }
+  for (int i = 0; i < n; i++) {
+    left += v[i].size;
+  }
+  uint64_t now = qn_loop_now(f->stream != NULL ? qn_stream_loop(f->stream) : NULL);
+  if (now - t->sent_at > PAUSE_MS) {
+    t->burst = 0;
+  }
+  t->sent_at = now;
+  ERR_clear_error();
+  return write_all(t, v, n, left);
+}
+
+static int tls_finish(qn_filter_t *f)
+{
+  qn_tls_t *t = tls_of(f);
+  if (t->failed != 0 && t->failed != QN_E_TLS_TRUNCATED) {
+    return t->failed;
+  }
+  if (!t->said_close) {
+    t->said_close = true;
+    ERR_clear_error();
+    if (SSL_shutdown(t->ssl) < 0 && t->io_error < 0) {
+      return fail(t, t->io_error);
+    }
+    ERR_clear_error();
+  }
+  return qn_filter_finish_below(f);
+}
+
+int qn_tls_key_update(qn_tls_t *t, bool request)
+{
+  if (!t->up || !t->attached || t->failed != 0 || t->said_close) {
+    return QN_E_NOT_CONNECTED;
+  }
+  ERR_clear_error();
+  if (SSL_version(t->ssl) != TLS1_3_VERSION ||
+      !SSL_key_update(t->ssl, request ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED)) {
+    ERR_clear_error();
+    return QN_E_UNSUPPORTED;
+  }
+  int rc = SSL_do_handshake(t->ssl);
+  if (rc != 1 && SSL_get_error(t->ssl, rc) != SSL_ERROR_WANT_READ) {
+    return fail(t, qn__tls_failure(t, false));
+  }
+  push_out(t);
+  return 0;
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+static void tls_destroy(qn_filter_t *f)
+{
+  qn_tls_t *t = tls_of(f);
+  t->attached = false;
+  t->filter.rd = (qn_buf_t){0}; /* the stream has freed it */
+  t->filter.below = NULL;
+  t->filter.stream = NULL;
+  qn_tls_release(t);
+}
+
+const qn_filter_ops_t qn__tls_ops = {
+    .name = "tls",
+    .start = tls_start,
+    .fill = tls_fill,
+    .write = tls_write,
+    .finish = tls_finish,
+    .destroy = tls_destroy,
+};

@@ -1,0 +1,82 @@
+/* f_tls_i.h: what is inside of a TLS connection, for the files of runtime/tls only.
+ *
+ * The filter is part of the connection; the stream holds one reference from qn_tls_start until it
+ * destroys the filter, embedders hold others. Invariant: OpenSSL's error queue is empty before each
+ * call of it (qn__tls_enter) and is read by the function that made the call only.
+ */
+#ifndef QN_TLS_F_TLS_I_H
+#define QN_TLS_F_TLS_I_H
+
+#include "tls/config_i.h"
+
+#include "qn/filter.h"
+
+typedef struct qn__tls_fault {
+  int err, depth;
+  qn_cert_t *cert;
+  char *text;
+} qn__tls_fault_t;
+
+typedef enum qn__tls_wait {
+  QN__TLS_WAIT_NONE,
+  QN__TLS_WAIT_CONFIG, /* the sni hook was called */
+  QN__TLS_WAIT_VERIFY  /* the verify hook was called */
+} qn__tls_wait_t;
+
+struct qn_tls {
+  qn_filter_t filter; /* first */
+  unsigned refs;
+  bool server, used, attached, no_sni, up, shaken;
+  bool wrote;      /* the BIO wrote since the last look */
+  bool ended;      /* the layer below has ended */
+  bool said_close; /* close_notify was sent (or must not be any more) */
+  bool hello_asked, verify_asked, verified, ignore_all;
+  int8_t verify_answer; /* 0 none yet, 1 accept, -1 refuse */
+  uint8_t wait;         /* qn__tls_wait_t */
+  uint8_t quiet;        /* records in a row that brought no data */
+  bool config_answered;
+  int config_err;
+  int io_error;   /* of the layer below */
+  int failed;     /* what ended it */
+  int verify_err; /* the first error that was not ignored */
+  int alert_in, alert_out;
+  uint32_t burst;   /* bytes sent since the last pause, up to BURST_SMALL */
+  uint64_t sent_at; /* loop time of the last write, ms */
+  SSL *ssl;
+  qn_tls_config_t *config; /* the one it began with: sessions, ticket keys */
+  qn_tls_config_t *chosen; /* by SNI; else NULL */
+  qn_tls_hooks_t hooks;
+  char *server_name, *verify_name, *peer;
+  qn__tls_fault_t *faults;
+  size_t fault_count;
+  qn__tls_ignores_t ignore;
+  SSL_SESSION *session; /* came by itself */
+  char *problem;
+};
+
+extern const qn_filter_ops_t qn__tls_ops;
+
+static inline qn_tls_t *qn__tls_of_ssl(const SSL *ssl) { return SSL_get_app_data(ssl); }
+static inline qn_tls_config_t *qn__tls_effective(const qn_tls_t *t)
+{
+  return t->chosen != NULL ? t->chosen : t->config;
+}
+/* f_tls_new.c */
+void qn__tls_say(qn_tls_t *t, const char *text);
+void qn__tls_event(qn_tls_t *t, int event, int value);
+
+/* bio.c: a new BIO over t's layer below; NULL: no memory. */
+BIO *qn__tls_bio(qn_tls_t *t);
+
+/* alert.c: the error of a failed call of OpenSSL, whose queue it reads and clears. */
+int qn__tls_failure(qn_tls_t *t, bool handshake);
+
+/* verify_peer.c: 0 accepted, QN_AGAIN (asked), or the error. Once the handshake is complete. */
+int qn__tls_verify_late(qn_tls_t *t);
+/* Whether the errors so far are accepted. */
+bool qn__tls_faults_pass(qn_tls_t *t);
+
+/* sni.c: switches to another configuration: 0 or an error. */
+int qn__tls_switch(qn_tls_t *t, qn_tls_config_t *c);
+
+#endif

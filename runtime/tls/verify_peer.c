@@ -1,0 +1,268 @@
+/* verify_peer.c: is this the peer that was meant: chain, name, pinned keys, and who may say "go
+ * on".
+ *
+ * Called by OpenSSL in the middle of a handshake. All errors are collected, not the first only, and
+ * they are this connection's. The embedder may be asked; a client's handshake is held meanwhile
+ * (SSL_set_retry_verify), a server's connection before it is up. Must not accept a resumed session
+ * for another name: name and noted errors are looked at again.
+ * Invariant: `verified` = the errors in the list are those of this handshake.
+ */
+#include "tls/f_tls_i.h"
+#include "tls/ossl.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/sha.h>
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- the list --------------------------------------------------------------------------------- */
+
+static int add_fault(qn_tls_t *t, int code, int depth, X509 *x509, const char *text)
+{
+  if (t->fault_count >= QN_TLS_ERRORS_MAX) {
+    return 0;
+  }
+  for (size_t i = 0; i < t->fault_count; i++) { /* OpenSSL may come by twice */
+    const qn__tls_fault_t *f = &t->faults[i];
+    if (f->err == QN_E_VERIFY(code) && f->depth == depth) {
+      return 0;
+    }
+  }
+  qn__tls_fault_t *list = qn_realloc(t->faults, (t->fault_count + 1) * sizeof *list);
+  if (list == NULL) {
+    return -ENOMEM;
+  }
+  t->faults = list;
+  qn__tls_fault_t f = {.err = QN_E_VERIFY(code), .depth = depth};
+  if (x509 != NULL) {
+    X509_up_ref(x509);
+    f.cert = qn__cert_wrap(x509);
+    if (f.cert == NULL) {
+      return -ENOMEM;
+    }
+  }
+  f.text = text != NULL ? qn_strdup(text) : NULL;
+  if (text != NULL && f.text == NULL) {
+    qn_cert_release(f.cert);
+    return -ENOMEM;
+  }
+  list[t->fault_count++] = f;
+  qn__tls_event(t, QN_TLS_EVENT_VERIFY_ERROR, f.err);
+  return 0;
+}
+
+size_t qn_tls_error_count(const qn_tls_t *t) { return t->fault_count; }
+
+qn_tls_error_t qn_tls_error_at(const qn_tls_t *t, size_t i)
+{
+  if (i >= t->fault_count) {
+    return (qn_tls_error_t){0};
+  }
+  const qn__tls_fault_t *f = &t->faults[i];
+  return (qn_tls_error_t){f->err, f->depth, f->cert,
+                          f->text != NULL ? f->text : qn_err_text(f->err)};
+}
+
+static bool ignored(const qn_tls_t *t, const qn__tls_fault_t *f)
+{
+  return t->ignore_all || qn__tls_ignores_has(&t->ignore, f->err, f->cert) ||
+         qn__tls_ignores_has(&qn__tls_effective(t)->ignore, f->err, f->cert);
+}
+
+static const qn__tls_fault_t *first_serious(const qn_tls_t *t)
+{
+  for (size_t i = 0; i < t->fault_count; i++) {
+    if (!ignored(t, &t->faults[i])) {
+      return &t->faults[i];
+    }
+  }
+  return NULL;
+}
+
+int qn_tls_ignore(qn_tls_t *t, const qn_tls_ignore_t *list, size_t n, bool all)
+{
+  int rc = n != 0 ? qn__tls_ignores_set(&t->ignore, list, n, true) : 0;
+  t->ignore_all = t->ignore_all || all;
+  if (rc == 0 && t->wait == QN__TLS_WAIT_VERIFY && first_serious(t) == NULL) {
+    qn_tls_answer_verify(t, true);
+  }
+  return rc;
+}
+
+/* --- looking ---------------------------------------------------------------------------------- */
+
+static bool pinned_cert(const qn_tls_config_t *c, const X509 *x509)
+{
+  uint8_t digest[32];
+  unsigned char *der = NULL;
+  int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(x509), &der);
+  if (n <= 0) {
+    return false;
+  }
+  SHA256(der, (size_t)n, digest);
+  OPENSSL_free(der);
+  for (size_t i = 0; i < c->pin_count; i++) {
+    if (CRYPTO_memcmp(digest, c->pins[i], sizeof digest) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
+static bool pinned(const qn_tls_config_t *c, X509 *leaf, STACK_OF(X509) * chain)
+{
+  bool found = pinned_cert(c, leaf);
+  for (int i = 0; !found && i < sk_X509_num(chain); i++) {
+    found = pinned_cert(c, sk_X509_value(chain, i));
+  }
+  return found;
+}
+
+/* What OpenSSL's look at the chain does not cover. */
+static int look_beyond(qn_tls_t *t, X509 *leaf, STACK_OF(X509) * chain)
+{
+  const qn_tls_config_t *c = qn__tls_effective(t);
+  int rc = 0;
+  if (t->verify_name != NULL) {
+    char text[512];
+    struct qn_cert cert = {.refs = 1, .x509 = leaf};
+    size_t size = strlen(t->verify_name);
+    rc = qn_cert_match_host(&cert, t->verify_name, size);
+    if (rc < 0) {
+      qn_cert_mismatch_text(&cert, t->verify_name, size, text, sizeof text);
+      rc = add_fault(t, X509_V_ERR_HOSTNAME_MISMATCH, 0, leaf, text);
+    }
+  }
+  if (rc == 0 && c->pin_count != 0 && !pinned(c, leaf, chain)) {
+    rc = add_fault(t, QN_TLS_VERIFY_NOT_PINNED, 0, leaf, NULL);
+  }
+  return rc;
+}
+
+static int collect(int ok, X509_STORE_CTX *ctx)
+{
+  SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+  qn_tls_t *t = qn__tls_of_ssl(ssl);
+  if (!ok) {
+    int code = X509_STORE_CTX_get_error(ctx);
+    if (add_fault(t, code, X509_STORE_CTX_get_error_depth(ctx),
+                  X509_STORE_CTX_get_current_cert(ctx), NULL) < 0) {
+      t->io_error = -ENOMEM;
+      return 0;
+    }
+  }
+  return 1;
+}
+
+/* --- deciding --------------------------------------------------------------------------------- */
+
+static int refuse(qn_tls_t *t)
+{
+  const qn__tls_fault_t *f = first_serious(t);
+  t->verify_err = f != NULL ? f->err : QN_E_VERIFY(X509_V_ERR_CERT_REJECTED);
+  qn__tls_say(t, f != NULL && f->text != NULL ? f->text : qn_err_text(t->verify_err));
+  return t->verify_err;
+}
+
+/* 0 go on, QN_AGAIN the embedder is asked, or the error. */
+static int decide(qn_tls_t *t)
+{
+  if (t->io_error < 0) {
+    return t->io_error;
+  }
+  if (qn__tls_config_mode(qn__tls_effective(t), t->server) != QN_TLS_VERIFY_PEER ||
+      first_serious(t) == NULL || t->verify_answer > 0) {
+    return 0;
+  }
+  if (t->verify_answer < 0 || t->hooks.verify == NULL) {
+    return refuse(t);
+  }
+  t->wait = QN__TLS_WAIT_VERIFY;
+  if (!t->verify_asked) {
+    t->verify_asked = true;
+    t->hooks.verify(t, t->hooks.arg); /* may answer at once */
+  }
+  return t->wait == QN__TLS_WAIT_NONE ? decide(t) : QN_AGAIN;
+}
+
+void qn_tls_answer_verify(qn_tls_t *t, bool accept)
+{
+  if (t->wait != QN__TLS_WAIT_VERIFY) {
+    return;
+  }
+  t->verify_answer = accept ? 1 : -1;
+  t->wait = QN__TLS_WAIT_NONE;
+  if (t->attached) {
+    qn_stream_wake(t->filter.stream, QN_WAKE_START);
+  }
+}
+
+/* OpenSSL: 1 accept (or held), 0 refuse. */
+static int verify(X509_STORE_CTX *ctx, void *arg)
+{
+  SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+  qn_tls_t *t = qn__tls_of_ssl(ssl);
+  (void)arg;
+  if (!t->verified) {
+    X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
+    X509_STORE_CTX_set_verify_cb(ctx, collect);
+    ERR_set_mark();
+    int ok = X509_verify_cert(ctx);
+    ERR_pop_to_mark();
+    if (ok <= 0 && t->fault_count == 0) { /* it could not even begin */
+      (void)collect(0, ctx);
+    }
+    if (t->io_error == 0 && look_beyond(t, leaf, X509_STORE_CTX_get0_chain(ctx)) < 0) {
+      t->io_error = -ENOMEM;
+    }
+    t->verified = true;
+  }
+  int rc = t->server && t->io_error == 0 && t->hooks.verify != NULL && t->verify_answer == 0
+               ? 0 /* asked when the handshake is complete */
+               : decide(t);
+  const qn__tls_fault_t *f = first_serious(t);
+  f = f == NULL && t->fault_count != 0 ? &t->faults[0] : f;
+  int code = f != NULL ? -f->err - 5200 : X509_V_OK;
+  /* What the session remembers; the alert is chosen by it. */
+  X509_STORE_CTX_set_error(ctx,
+                           code < QN_TLS_VERIFY_NO_PEER_CERT ? code : X509_V_ERR_CERT_REJECTED);
+  if (rc == QN_AGAIN) {
+    return SSL_set_retry_verify(ssl) > 0;
+  }
+  return rc == 0;
+}
+
+void qn__tls_verify_setup(SSL_CTX *ctx) { SSL_CTX_set_cert_verify_callback(ctx, verify, NULL); }
+
+/* A resumed session brings no certificate message: its name and what was wrong then count again. */
+static int look_again(qn_tls_t *t)
+{
+  X509 *leaf = SSL_get0_peer_certificate(t->ssl);
+  long code = SSL_get_verify_result(t->ssl);
+  t->verified = true;
+  if (leaf == NULL) {
+    return 0; /* a server that asks for none, or that may do without */
+  }
+  int rc = look_beyond(t, leaf, SSL_get_peer_cert_chain(t->ssl));
+  bool noted = code == X509_V_OK || code >= 198;
+  for (size_t i = 0; i < t->fault_count; i++) {
+    noted = noted || code == X509_V_ERR_CERT_REJECTED || t->faults[i].err == QN_E_VERIFY((int)code);
+  }
+  if (rc == 0 && !noted) {
+    rc = add_fault(t, (int)code, 0, leaf, NULL);
+  }
+  return rc;
+}
+
+int qn__tls_verify_late(qn_tls_t *t)
+{
+  if (!t->verified && SSL_session_reused(t->ssl)) {
+    int rc = look_again(t);
+    if (rc < 0) {
+      return rc;
+    }
+  }
+  return t->fault_count != 0 ? decide(t) : 0;
+}

@@ -1,0 +1,191 @@
+/* Certificates and keys of the TLS tests: made once with openssl(1), valid for a hundred years (but
+ * `expired`), P-256 unless they say otherwise. Issued by "Spec CA": server (localhost,
+ * *.example.org, 127.0.0.1), second (second.test), client, rsa, expired; by an intermediate of it:
+ * chained; "Other CA" has issued nothing. */
+#ifndef QN_SPEC_TLS_PEM_H
+#define QN_SPEC_TLS_PEM_H
+
+TEST_UNUSED static const char pem_ca[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBizCCATGgAwIBAgIUah7l5bI7r2a/Z4rOH1FKtaa9/zkwCgYIKoZIzj0EAwIw\n"
+    "EjEQMA4GA1UEAwwHU3BlYyBDQTAgFw0yNjExMjIyMjU3MzFaGA8yMTI2MTAyOTIy\n"
+    "NTczMVowEjEQMA4GA1UEAwwHU3BlYyBDQTBZMBMGByqGSM49AgEGCCqGSM49AwEH\n"
+    "A0IABOwTPkrLnlrqyOIGbCKdeojJyZDTgGmtS4Z7ULakgtllcoDq6Va8J5XdZFmi\n"
+    "But+buRV4CqK2OiGAvhjbJV50Y+jYzBhMB0GA1UdDgQWBBT8WPCtfmIQlqUIIvwN\n"
+    "ckfvCVw4ajAfBgNVHSMEGDAWgBT8WPCtfmIQlqUIIvwNckfvCVw4ajAPBgNVHRMB\n"
+    "Af8EBTADAQH/MA4GA1UdDwEB/wQEAwIBBjAKBggqhkjOPQQDAgNIADBFAiAZ6JR+\n"
+    "tlr1QCouGZXi1GuTm7eo6ygQx+9SGpTMDEJKggIhAOgfMCWychXu3BqB2Cy4DNQQ\n"
+    "WTP3Vt8VgzSQp3R0UGzk\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_UNUSED static const char pem_other[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBfDCCASOgAwIBAgIUIKKMa6lrZUAwxrQDFZyHG4PwnH4wCgYIKoZIzj0EAwIw\n"
+    "EzERMA8GA1UEAwwIT3RoZXIgQ0EwIBcNMjYxMTIyMjI1NzMxWhgPMjEyNjEwMjky\n"
+    "MjU3MzFaMBMxETAPBgNVBAMMCE90aGVyIENBMFkwEwYHKoZIzj0CAQYIKoZIzj0D\n"
+    "AQcDQgAEGhkZp9SI8EHqG3BpJIekOOVpfFJIVgkSadXA786GK3OSAQrPDHPyHFeI\n"
+    "AgWjkiTTuaT+gKeZYzdiYUAjP5IZyaNTMFEwHQYDVR0OBBYEFGKWGBtzmK2KRclA\n"
+    "Q6qLN1oCaRj+MB8GA1UdIwQYMBaAFGKWGBtzmK2KRclAQ6qLN1oCaRj+MA8GA1Ud\n"
+    "EwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDRwAwRAIgdNcs0eDaVMzJ1DBZCGSCkpHx\n"
+    "qeCXrv6xYmI0fNgLDUICIH3euSy0CEUde2eZW8deevi2esUXJ479aNMo9I98yvKJ\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_UNUSED static const char pem_inter[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBfzCCASWgAwIBAgIBAjAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdTcGVjIENB\n"
+    "MCAXDTI2MTEyMjIyNTczMloYDzIxMjYxMDI5MjI1NzMyWjAcMRowGAYDVQQDDBFT\n"
+    "cGVjIEludGVybWVkaWF0ZTBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABNHTVHvX\n"
+    "oVCje3y2RxlazuTpvwmZniLqCQzrVcgjv/g2etVYsXNgLxOam0zfnYj93FDk51M2\n"
+    "vxbDIxqq0rj98LejYDBeMA8GA1UdEwEB/wQFMAMBAf8wCwYDVR0PBAQDAgIEMB0G\n"
+    "A1UdDgQWBBT4kYGQNt8S/Iknlaap38xSUiSG4zAfBgNVHSMEGDAWgBT8WPCtfmIQ\n"
+    "lqUIIvwNckfvCVw4ajAKBggqhkjOPQQDAgNIADBFAiAOxtNqqutU1e2CD+wbaiH+\n"
+    "zrR0VnDBZuTlLAK+qSL9YQIhAP1tlGg73A+q+NUaVaE6Zq3C41F4znWYuoey5/eS\n"
+    "Xcry\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_UNUSED static const char pem_server[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBoTCCAUigAwIBAgIBCjAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdTcGVjIENB\n"
+    "MCAXDTI2MTEyMjIyNTczMloYDzIxMjYxMDI5MjI1NzMyWjARMQ8wDQYDVQQDDAZz\n"
+    "ZXJ2ZXIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAARYtiIc9hCzIvEOwC8OVjHp\n"
+    "IpBZCnAsRxjA8ebJq2Nu6MrHwk88ww8alxk827A74unM9Je0GDseYLe54D4pGF/T\n"
+    "o4GNMIGKMCkGA1UdEQQiMCCCCWxvY2FsaG9zdIINKi5leGFtcGxlLm9yZ4cEfwAA\n"
+    "ATAdBgNVHSUEFjAUBggrBgEFBQcDAQYIKwYBBQUHAwIwHQYDVR0OBBYEFBItNwf6\n"
+    "Hv6u3qx0ivZgpjg+Cbu1MB8GA1UdIwQYMBaAFPxY8K1+YhCWpQgi/A1yR+8JXDhq\n"
+    "MAoGCCqGSM49BAMCA0cAMEQCIC4jvaqZV9jYhRbtB5ww6CY9dBkF0d72UcHfuwq1\n"
+    "SQf2AiB+hITb6v3jv1qn934nBXjofDLlaAVo7KCNG7eK4E7sXg==\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_UNUSED static const char pem_second[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBjjCCATOgAwIBAgIBCzAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdTcGVjIENB\n"
+    "MCAXDTI2MTEyMjIyNTczMloYDzIxMjYxMDI5MjI1NzMyWjARMQ8wDQYDVQQDDAZz\n"
+    "ZWNvbmQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQrA1tOk6OAb9isQQwBrj4x\n"
+    "DEOkCHOS2OwCzRQGdpBDkpdsGhkzdqVQT/vyk+WY8YzssoCZ0rT6Iq5JWk6Me9At\n"
+    "o3kwdzAWBgNVHREEDzANggtzZWNvbmQudGVzdDAdBgNVHSUEFjAUBggrBgEFBQcD\n"
+    "AQYIKwYBBQUHAwIwHQYDVR0OBBYEFHiPqUSufHjTSEnQujrJnnWdOtmAMB8GA1Ud\n"
+    "IwQYMBaAFPxY8K1+YhCWpQgi/A1yR+8JXDhqMAoGCCqGSM49BAMCA0kAMEYCIQCj\n"
+    "2VIj4gEa2zBt9s5XiRbIEskgCibEcQRVHM0KAjzxpAIhAI0ti8dSbdk3jQSIeQKp\n"
+    "1IYPbe/nGyNuimesJzpX5ZC3\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_UNUSED static const char pem_chained[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBljCCATygAwIBAgIBDDAKBggqhkjOPQQDAjAcMRowGAYDVQQDDBFTcGVjIElu\n"
+    "dGVybWVkaWF0ZTAgFw0yNjExMjIyMjU3MzNaGA8yMTI2MTAyOTIyNTczM1owEjEQ\n"
+    "MA4GA1UEAwwHY2hhaW5lZDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABAz/0V3K\n"
+    "M6yG/x6ks2r1euFrgg+z3kewWDHYWlbHc5cicyY8MnkTIl/GTnL1Mm/m1V9qqvD2\n"
+    "PNWVbrYdohkMG2CjdzB1MBQGA1UdEQQNMAuCCWxvY2FsaG9zdDAdBgNVHSUEFjAU\n"
+    "BggrBgEFBQcDAQYIKwYBBQUHAwIwHQYDVR0OBBYEFOC7sYnI8G5V4kAddgQRieqK\n"
+    "FsQ4MB8GA1UdIwQYMBaAFPiRgZA23xL8iSeVpqnfzFJSJIbjMAoGCCqGSM49BAMC\n"
+    "A0gAMEUCICrDv8yBXZmq54mhk0t3395daRL1Oy+3kFacHDISDbP4AiEApkMMqZO4\n"
+    "a8fZQhxiQqAO2+o+Y1ioiWKG67XS0MAou0U=\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_UNUSED static const char pem_client[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBjTCCATOgAwIBAgIBDTAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdTcGVjIENB\n"
+    "MCAXDTI2MTEyMjIyNTczM1oYDzIxMjYxMDI5MjI1NzMzWjARMQ8wDQYDVQQDDAZj\n"
+    "bGllbnQwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQKYfrA7LFaipDFGJL10vLE\n"
+    "VdXx4hsTFBwtX2LnQvpEOXisCaCUMv9OoK9j5HdpHPale6PJDxIN5Ah4ToqlAHbL\n"
+    "o3kwdzAWBgNVHREEDzANggtjbGllbnQudGVzdDAdBgNVHSUEFjAUBggrBgEFBQcD\n"
+    "AQYIKwYBBQUHAwIwHQYDVR0OBBYEFI28crMDQAmRMEK3gukFrtyR9hZaMB8GA1Ud\n"
+    "IwQYMBaAFPxY8K1+YhCWpQgi/A1yR+8JXDhqMAoGCCqGSM49BAMCA0gAMEUCIBAi\n"
+    "lNbitezm9i39S9bMgvCOVV3HTYsZDaLELARAhXOPAiEA0AZirbdMUrki+wZOHkby\n"
+    "Zv9wYGUJP8axI6JtWPIKBC4=\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_UNUSED static const char pem_expired[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIIBbDCCARGgAwIBAgIBATAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdTcGVjIENB\n"
+    "MB4XDTIwMDEwMTAwMDAwMFoXDTIxMDEwMTAwMDAwMFowEjEQMA4GA1UEAwwHZXhw\n"
+    "aXJlZDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABIzzm9YSOzbccdGHdBx8/Qxp\n"
+    "l6LYdMTg9Dq/SeUkvZwz5wqQzxMHQxPJB/jBDqaTPrb00cBSeM2bR9pkDHxLgV6j\n"
+    "WDBWMBQGA1UdEQQNMAuCCWxvY2FsaG9zdDAdBgNVHQ4EFgQU843Wpgg8Tszz9Z+f\n"
+    "SkpO8Hou/DYwHwYDVR0jBBgwFoAU/FjwrX5iEJalCCL8DXJH7wlcOGowCgYIKoZI\n"
+    "zj0EAwIDSQAwRgIhAKeTRu3KgC9Bt0IbXbS8JVbyLZ9vuiEPFH79DXs3sHp6AiEA\n"
+    "mDuOkmt5T7cITWyy1jzgy9fgjrsm8tK8Ktd1pYCqu0Y=\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_UNUSED static const char pem_rsa[] =
+    "-----BEGIN CERTIFICATE-----\n"
+    "MIICNTCCAdqgAwIBAgIBDjAKBggqhkjOPQQDAjASMRAwDgYDVQQDDAdTcGVjIENB\n"
+    "MCAXDTI2MTEyMjIyNTczNVoYDzIxMjYxMDI5MjI1NzM1WjAOMQwwCgYDVQQDDANy\n"
+    "c2EwggEiMA0GCSqGSIb3DQEBAQUAA4IBDwAwggEKAoIBAQCarzGUaVFGE+OLBLxV\n"
+    "7HZHjmP2vpAkS9UoJ/zebV3hwYloc2LJ5Txk/RvTQsmq4b7sCUqqDqbThiegTShL\n"
+    "zqun91yCydZnp/ISGu4iu3r/bJbb7gjivPOqACX4MJZ1hFHuHDp2o0MUKmdp7QDO\n"
+    "wtvy+xgc91cVQbOlIq/0WJ8M+1sIMQslB0oZzPmjCR71Hhq5BmECd8dVlxBIGX7L\n"
+    "R7VZ/maXkXLgB5AWGbhPYkUsAK4Pe5OLw38i2GLANx+95yEUNR1B3nN2B2GAPgUi\n"
+    "vxuIc5R/z1FI9pocYhtGkH7JOYcmrB1IInVnHyiqpe9Hi9PoTZl8kH0GpXopH7PO\n"
+    "Nea/AgMBAAGjWDBWMBQGA1UdEQQNMAuCCWxvY2FsaG9zdDAdBgNVHQ4EFgQUEEv+\n"
+    "frBYtWovLzSci6qNHDuYCEcwHwYDVR0jBBgwFoAU/FjwrX5iEJalCCL8DXJH7wlc\n"
+    "OGowCgYIKoZIzj0EAwIDSQAwRgIhAMYJZgKw7nuTLoCFtorZnOL2ILmwDEGTKFVc\n"
+    "aU1IT+cPAiEA+O9+8dyic9SFjhE3zxhoJNJbx1BE7EdVXGI33H8xT08=\n"
+    "-----END CERTIFICATE-----\n";
+
+TEST_UNUSED static const char pem_server_key[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgTggtSS9G39Cxu+Wu\n"
+    "AJPwyqGpkQFxj2hu77ERFcIn2KuhRANCAARYtiIc9hCzIvEOwC8OVjHpIpBZCnAs\n"
+    "RxjA8ebJq2Nu6MrHwk88ww8alxk827A74unM9Je0GDseYLe54D4pGF/T\n"
+    "-----END PRIVATE KEY-----\n";
+
+TEST_UNUSED static const char pem_second_key[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgY7Is7InUlDfHTyl3\n"
+    "RoPKSc/k/s+oboEZI28pARxLnfehRANCAAQrA1tOk6OAb9isQQwBrj4xDEOkCHOS\n"
+    "2OwCzRQGdpBDkpdsGhkzdqVQT/vyk+WY8YzssoCZ0rT6Iq5JWk6Me9At\n"
+    "-----END PRIVATE KEY-----\n";
+
+TEST_UNUSED static const char pem_chained_key[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgCOWK83/v4QF7gXDn\n"
+    "uP5JrUHfXV92oxatCaZgFB4gNkahRANCAAQM/9FdyjOshv8epLNq9Xrha4IPs95H\n"
+    "sFgx2FpWx3OXInMmPDJ5EyJfxk5y9TJv5tVfaqrw9jzVlW62HaIZDBtg\n"
+    "-----END PRIVATE KEY-----\n";
+
+TEST_UNUSED static const char pem_client_key[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg//icgLO9xi6KTHDL\n"
+    "63krNk6839jTQTATXvmWAvxgHSShRANCAAQKYfrA7LFaipDFGJL10vLEVdXx4hsT\n"
+    "FBwtX2LnQvpEOXisCaCUMv9OoK9j5HdpHPale6PJDxIN5Ah4ToqlAHbL\n"
+    "-----END PRIVATE KEY-----\n";
+
+TEST_UNUSED static const char pem_expired_key[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgmsg+4+1XwPgD/Jqg\n"
+    "OT82hoUDNFMe2uk+2FlEkv3JAkqhRANCAASM85vWEjs23HHRh3QcfP0MaZei2HTE\n"
+    "4PQ6v0nlJL2cM+cKkM8TB0MTyQf4wQ6mkz629NHAUnjNm0faZAx8S4Fe\n"
+    "-----END PRIVATE KEY-----\n";
+
+TEST_UNUSED static const char pem_rsa_key[] =
+    "-----BEGIN PRIVATE KEY-----\n"
+    "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQCarzGUaVFGE+OL\n"
+    "BLxV7HZHjmP2vpAkS9UoJ/zebV3hwYloc2LJ5Txk/RvTQsmq4b7sCUqqDqbThieg\n"
+    "TShLzqun91yCydZnp/ISGu4iu3r/bJbb7gjivPOqACX4MJZ1hFHuHDp2o0MUKmdp\n"
+    "7QDOwtvy+xgc91cVQbOlIq/0WJ8M+1sIMQslB0oZzPmjCR71Hhq5BmECd8dVlxBI\n"
+    "GX7LR7VZ/maXkXLgB5AWGbhPYkUsAK4Pe5OLw38i2GLANx+95yEUNR1B3nN2B2GA\n"
+    "PgUivxuIc5R/z1FI9pocYhtGkH7JOYcmrB1IInVnHyiqpe9Hi9PoTZl8kH0GpXop\n"
+    "H7PONea/AgMBAAECggEAFjpNpBd8O9c4z+3GyIwZtQ+jkr3whZ62Czav0iCiKIJA\n"
+    "phdKn1uHEbYDbRjAVQNqhY2SQpynYWb6Q8FCpJ4WsaTMkOjDHBMYqHxhMvGA67pl\n"
+    "dUYf1cE0PH4X9rG4tTtl8JLy3cB5L6kmQiTyBEQhCioF3Ye3ZlESKQ0yfqjLdjhh\n"
+    "J0UAN1p+sDWrdlnR2AXGYcvrf3IcGsfCk59Gmqj30mqj0Sw7WjX93W/nL8ftDJkH\n"
+    "YvTwROI0acaaCWIWY3gJq1pylrFxgv4moDb+7HZkZ9UDrUQq2nxEGQqXDbsysyk8\n"
+    "5ak7LRVALoWVJlQyxvE1TTbXz5xWaCdDYuN1HHutyQKBgQDR3hj+oX4cQvE1dF1A\n"
+    "3y93IygcmN+soy4r6LVj1Ssp79al1CSFy5EpnhkXNILybQigwbj+o8gv7mIf6ACR\n"
+    "pQPGLDWszsOzfXj6gh6YPS6oP0BaXffkNZhg4heYRxRgHWQjJhUaqliMEsLxHDcX\n"
+    "dkwdYRnSDqSW9didX0pNVBNCCQKBgQC8r8OohgR0bdpLM63VQV46xxpSLz3y9S0J\n"
+    "vUzbeeiOh8JTQo+jfvU1fHQIgXkhuFILDEQvpxh0n5rlWPpIMYgqHWx1wpoA6fRP\n"
+    "TlL9FCzeDm6Dj4RuihaltVvkl2SDS2bqYuisdqj/qrp4jeuuGb9cGsN7yvBsnDup\n"
+    "Oxx4rZJ0hwKBgFa6/oFcpA1x7NU2fcNteOQ3d0A6PVXPKimjRjM3yVrPb1mgzmcs\n"
+    "tZUJbT0Vynf9b29gH9+8N+L3FT4yVunZ1DF128jKuj3XQMPmOlaYEkwdt66g3u1E\n"
+    "6PBA/5dC6Ly/6L5N4rLeazGYH1AdZPchQFtz4YPZ4VMxzo9a7g3/DOZhAoGAEhhV\n"
+    "DjtUAAps7dtV52aub7qaZplLOpqSqCV0UnP9fnW8iBmRBt/tCiUWR56LDFXN4Gtb\n"
+    "uqouqTiJNUd0MSo24bsSpLR16nKFUHm1cbnWl7EQniNMUwGBLIEY//IY3JKFmyLD\n"
+    "J471pBcubNNHb9neRSn3505OAkx1WERn9ZbHvc8CgYEAx3vKd/1azl/6kklubUnE\n"
+    "BqMiy5M6msKUUW4IuK6sWfv6YlASyi3XQPaxRNuM2xtoAky+75PjB6jpP0AgaBi8\n"
+    "2FGM4/V+Ih99LM19FY7SzjGd7gvthlDqcWIerEZqc1mUpbWR+mZQcHOCsao6ZtmP\n"
+    "CHxhyPETJkcAWMRASvyc/O8=\n"
+    "-----END PRIVATE KEY-----\n";
+
+#endif
