@@ -42,6 +42,7 @@ local homes = {
   host_name = "qn.dns", domain_name = "qn.dns",
 }
 local modules = {
+  crypto = "qn.crypto",
   dns = "qn.dns",
   url = "qn.url", tcp = "qn.tcp", udp = "qn.udp", unix = "qn.unix", file = "qn.file",
   address = "qn.address", interfaces = "qn.interfaces",

@@ -8,6 +8,7 @@
 #define QN_TLS_CRYPTO_I_H
 
 #include "qn/crypto.h"
+#include "qn/key.h"
 
 #include <openssl/evp.h>
 
