@@ -118,6 +118,8 @@
     "the subject's key identifier must not be critical")                                           \
   X(92, "CERT_CA_MISSING_KEY_USAGE", "the certificate of a CA does not say what its key is for")   \
   X(93, "CERT_EXTENSIONS_REQUIRE_VERSION_3", "extensions need a certificate of version 3")         \
-  X(94, "CERT_EC_KEY_EXPLICIT_PARAMS", "the key has a curve of its own instead of a named one")
+  X(94, "CERT_EC_KEY_EXPLICIT_PARAMS", "the key has a curve of its own instead of a named one")    \
+  X(198, "CERT_NO_PEER_CERTIFICATE", "the peer did not show a certificate")                        \
+  X(199, "CERT_NOT_PINNED", "no key of the certificates is a pinned one")
 
 #endif

@@ -46,6 +46,8 @@ void qn_tls_release(qn_tls_t *t)
   }
   if (t->ssl != NULL) {
     SSL_set_app_data(t->ssl, NULL);
+    /* An end without close_notify is no reason to forget the session (RFC 8446, 6.1). */
+    SSL_set_shutdown(t->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_free(t->ssl);
   }
   if (t->session != NULL) {

@@ -217,12 +217,12 @@ void qn__tls_session_setup(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
 {
   long mode = SSL_SESS_CACHE_OFF;
   SSL_CTX_set_timeout(ctx, QN_TLS_TICKET_LIFE_S);
-  SSL_CTX_set_session_id_context(ctx, c->id, sizeof c->id);
   if (c->no_tickets || (server && c->no_sessions)) {
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
   }
   if (server) {
     c->server_used = true;
+    SSL_CTX_set_session_id_context(ctx, c->id, sizeof c->id);
     mode = c->no_sessions ? SSL_SESS_CACHE_OFF : SSL_SESS_CACHE_SERVER;
     SSL_CTX_sess_set_cache_size(ctx, QN_TLS_SESSIONS_MAX);
     if (c->no_sessions) {

@@ -58,7 +58,7 @@ TEST(certificates)
   CHECK_STR(qn_err_name(QN_E_VERIFY(10)), "CERT_HAS_EXPIRED");
   CHECK_STR(qn_err_name(QN_E_VERIFY(62)), "CERT_HOSTNAME_MISMATCH");
   CHECK_STR(qn_err_name(QN_E_VERIFY(150)), "CERT_ERROR"); /* of a newer library */
-  CHECK_STR(qn_err_name(QN_E_VERIFY(200)), "UNKNOWN");
+  CHECK_STR(qn_err_name(QN_E_VERIFY(199)), "CERT_NOT_PINNED");
   CHECK_STR(qn_err_name(QN_E_VERIFY(0)), "UNKNOWN");
 }
 
