@@ -37,8 +37,9 @@ static qn_slice_t check_bytes(lua_State *L, int idx)
 
 static const char *check_digest(lua_State *L, int idx)
 {
-  const char *name = luaL_checkstring(L, idx);
-  if (qn_digest_find(name) == NULL) {
+  size_t size;
+  const char *name = luaL_checklstring(L, idx, &size);
+  if (strlen(name) != size || qn_digest_find(name) == NULL) {
     const char *names[64];
     int n = 0;
     for (; n < qn_digest_count && n < 64; n++) {

@@ -225,7 +225,7 @@ static how_t check_how(lua_State *L, int idx, const char *where, const qn_key_t 
   if (v[0].set && !qn_key_has_digest(k)) {
     luaL_error(L, "%s: option 'digest': a key of type %s has its own", where, type);
   }
-  if (v[0].set && qn_digest_find(v[0].s) == NULL) {
+  if (v[0].set && (strlen(v[0].s) != v[0].size || qn_digest_find(v[0].s) == NULL)) {
     const char *names[64];
     int n = 0;
     for (; n < qn_digest_count && n < 64; n++) {

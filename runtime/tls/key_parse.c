@@ -206,20 +206,24 @@ static int decode(decode_fn *f, const unsigned char *data, long size, const sour
   return rc;
 }
 
-/* Tags of the first three elements say which form it is. */
+/* The tags of the first elements and how many there are say which form it is. */
 static int parse_der(const source_t *s, qn_key_t **out)
 {
+  enum { DSA_ELEMENTS = 6, MOST = 16 };
   const unsigned char *p = s->data, *end = s->data + s->size;
-  int tags[3] = {-1, -1, -1}, tag, class;
+  int tags[2] = {-1, -1}, tag, class, count = 0;
   long length = 0;
   if (!is_one_sequence(s->data, s->size)) {
     return QN_E_KEY_FORMAT;
   }
   ASN1_get_object(&p, &length, &tag, &class, s->size);
-  for (int i = 0; i < 3 && p < end; i++) {
-    if ((ASN1_get_object(&p, &length, &tags[i], &class, end - p) & 0x81) != 0) {
+  for (; count < MOST && p < end; count++) {
+    if ((ASN1_get_object(&p, &length, &tag, &class, end - p) & 0x81) != 0) {
       ERR_clear_error();
       return QN_E_KEY_FORMAT;
+    }
+    if (count < 2) {
+      tags[count] = tag;
     }
     p += length;
   }
@@ -236,11 +240,10 @@ static int parse_der(const source_t *s, qn_key_t **out)
   if (tags[1] == V_ASN1_OCTET_STRING) {
     return decode(decode_ec, s->data, s->size, s, out);
   }
-  if (tags[2] < 0) {
-    return decode(decode_rsa_public, s->data, s->size, s, out);
-  }
-  int rc = decode(decode_rsa, s->data, s->size, s, out);
-  return rc == QN_E_KEY_FORMAT ? decode(decode_dsa, s->data, s->size, s, out) : rc;
+  return decode(count == 2              ? decode_rsa_public
+                : count == DSA_ELEMENTS ? decode_dsa
+                                        : decode_rsa,
+                s->data, s->size, s, out);
 }
 
 /* --- PEM ---------------------------------------------------------------------------------------
