@@ -180,11 +180,12 @@ typedef struct qn_tls_opts {
 QN_API int qn_tls_new(qn_tls_config_t *c, const qn_tls_opts_t *opts, qn_tls_t **out);
 QN_API void qn_tls_retain(qn_tls_t *t);
 QN_API void qn_tls_release(qn_tls_t *t);
-/* Puts it on the stream (once): as qn_stream_push: 0, QN_AGAIN (`op` settles) or an error
- * (QN_E_PLAINTEXT ...; QN_E_BUSY: already used). Also before the stream is connected (op == NULL):
- * the handshake is then part of connecting. Errors of a handshake: QN_E_VERIFY(n), QN_E_ALERT(n)
- * received, QN_E_TLS, QN_E_TLS_DATA, QN_E_EOF, or those of the layer below. Afterwards reads give
- * QN_E_TLS_TRUNCATED when the connection ends without close_notify. */
+/* Puts it on a connected stream (once), as qn_stream_push does: 0, QN_AGAIN (`op` settles) or an
+ * error (QN_E_PLAINTEXT: unread bytes are buffered; QN_E_BUSY: already used, or somebody waits on
+ * the stream). What is written meanwhile goes out encrypted. Errors of a handshake: QN_E_VERIFY(n),
+ * QN_E_ALERT(n) received, QN_E_TLS, QN_E_TLS_DATA, QN_E_EOF, or those of the layer below; what is
+ * wrong in words: qn_tls_problem. Afterwards reads give QN_E_TLS_TRUNCATED when the connection ends
+ * without close_notify, QN_E_TLS_DATA when the peer breaks the protocol. */
 QN_API int qn_tls_start(qn_tls_t *t, qn_stream_t *s, qn_op_t *op);
 /* Called when the hooks' owner goes away first. */
 QN_API void qn_tls_unhook(qn_tls_t *t);
