@@ -39,7 +39,8 @@ static const char *check_digest(lua_State *L, int idx)
 {
   size_t size;
   const char *name = luaL_checklstring(L, idx, &size);
-  if (strlen(name) != size || qn_digest_find(name) == NULL) {
+  luaL_argcheck(L, strlen(name) == size, idx, "the name of a digest must not hold zeros");
+  if (qn_digest_find(name) == NULL) {
     const char *names[64];
     int n = 0;
     for (; n < qn_digest_count && n < 64; n++) {

@@ -143,6 +143,8 @@ local live = {
   ["qn.Url"] = function() return qn.url("http://h/") end,
   ["qn.UrlQuery"] = function() return qn.url.query("") end,
   ["qn.Resolver"] = function() return assert(qn.dns.resolver()) end,
+  ["qn.Hasher"] = function() return qn.crypto.hasher("md5") end,
+  ["qn.Key"] = function() return assert(require "qn.tls.key".generate_key()) end,
   ["qn.DnsRecord"] = function() return require "qn.dns.record".record {} end,
 }
 
@@ -168,6 +170,7 @@ describe("annotations", function()
     local modules = { ["qn.address"] = qn.address, ["qn.interfaces"] = qn.interfaces,
       qn = qn, ["qn.tcp"] = qn.tcp, ["qn.udp"] = qn.udp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file,
       ["qn.url"] = qn.url,
+      ["qn.crypto"] = qn.crypto,
       ["qn.dns"] = qn.dns }
     for name, module in pairs(modules) do
       for function_name in pairs(documented[name].functions) do
@@ -268,6 +271,12 @@ describe("documented options", function()
     { "qn.UrlQueryOptions", function(opts) qn.url.query("x", opts) end },
     { "qn.UrlQueryOptions", function(opts) qn.url("x"):query_items(opts) end },
     { "qn.UrlAceOptions", function(opts) qn.url.to_ace("x", opts) end },
+    { "qn.KeySealOptions", function(opts) require "qn.tls.key".generate_key():to_pem("x", opts) end },
+    { "qn.SignOptions", function(opts)
+      require "qn.tls.key".generate_key { type = "rsa" }:sign("x", opts)
+    end },
+    { "qn.GenerateKeyOptions", function(opts) require "qn.tls.key".generate_key(opts) end },
+    { "qn.ScryptOptions", function(opts) qn.crypto.scrypt("p", "s", opts) end },
     { "qn.UnixListenOptions", function(opts) qn.unix.listen("@qn-meta", opts) end },
   }
 

@@ -78,7 +78,10 @@ function M.digest(name, data, encoding)
     return hasher:final(encoding)
   end
   local bytes, err = core.digest(name, data)
-  return bytes and encode(bytes), err
+  if not bytes then
+    return nil, err
+  end
+  return encode(bytes)
 end
 
 ---The HMAC (RFC 2104) of data, or of all that a stream still gives; only a stream waits.
@@ -102,7 +105,10 @@ function M.hmac(name, key, data, encoding)
     return hasher:final(encoding)
   end
   local bytes, err = core.hmac(name, key, data)
-  return bytes and encode(bytes), err
+  if not bytes then
+    return nil, err
+  end
+  return encode(bytes)
 end
 
 ---A digest that is given its data in pieces.
