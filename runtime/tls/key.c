@@ -117,8 +117,8 @@ int qn_key_public(qn_key_t *k, qn_key_t **out)
     *out = qn_key_retain(k);
     return 0;
   }
-  char *der;
-  size_t size;
+  char *der = NULL;
+  size_t size = 0;
   int rc = qn_key_spki(k, &der, &size);
   if (rc < 0) {
     return rc;

@@ -99,7 +99,8 @@ function M.generate_key(opts)
   if opts.bits ~= nil then
     check_option("bits", opts.bits, "integer", type_)
     if opts.bits < 1024 or opts.bits > 16384 then
-      error(("generate_key: option 'bits' must be from 1024 to 16384 (got %d)"):format(opts.bits), 2)
+      error(("generate_key: option 'bits' must be from 1024 to 16384 (got %d)"):format(opts.bits),
+        2)
     end
   end
   return core.generate_key(type_, opts.curve, opts.bits or 2048)
