@@ -5,6 +5,8 @@
  */
 #include "qn/crypto.h"
 
+#include <string.h>
+
 static const char hex_digits[] = "0123456789abcdef";
 static const char standard[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 static const char for_urls[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -78,20 +80,21 @@ void qn_base64_encode(const void *data, size_t size, bool url, char *out)
   }
 }
 
-static int base64_value(char c, bool url)
+/* What each character stands for; -1: it is not of the alphabet. */
+static void fill_values(int8_t values[256], const char *alphabet)
 {
-  return c >= 'A' && c <= 'Z'     ? c - 'A'
-         : c >= 'a' && c <= 'z'   ? c - 'a' + 26
-         : c >= '0' && c <= '9'   ? c - '0' + 52
-         : c == (url ? '-' : '+') ? 62
-         : c == (url ? '_' : '/') ? 63
-                                  : -1;
+  memset(values, -1, 256);
+  for (int8_t i = 0; i < 64; i++) {
+    values[(uint8_t)alphabet[i]] = i;
+  }
 }
 
 int64_t qn_base64_decode(const char *text, size_t size, bool url, void *out)
 {
   uint8_t *p = out;
   size_t digits = size, at = 0;
+  int8_t values[256];
+  fill_values(values, url ? for_urls : standard);
   if (!url) {
     while (digits > 0 && size - digits < 2 && text[digits - 1] == '=') {
       digits--;
@@ -99,7 +102,7 @@ int64_t qn_base64_decode(const char *text, size_t size, bool url, void *out)
   }
   uint32_t n = 0;
   for (size_t i = 0; i < digits; i++) {
-    int v = base64_value(text[i], url);
+    int v = values[(uint8_t)text[i]];
     if (v < 0) {
       return -1 - (int64_t)i;
     }

@@ -9,7 +9,7 @@
 ---@field bits integer its size
 ---@field curve? string of an "ec" key with a named curve: "P-256", or the short name ("secp256k1")
 ---@field is_private boolean
----@field public qn.Key its public half; of a public key an equal one
+---@field public public qn.Key its public half; of a public key an equal one
 local Key = {}
 
 ---Whether both belong to one pair, private or not.
