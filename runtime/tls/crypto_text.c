@@ -80,11 +80,11 @@ void qn_base64_encode(const void *data, size_t size, bool url, char *out)
   }
 }
 
-/* What each character stands for; -1: it is not of the alphabet. */
-static void fill_values(int8_t values[256], const char *alphabet)
+/* What each character stands for; above 63: it is not of the alphabet. */
+static void fill_values(uint8_t values[256], const char *alphabet)
 {
-  memset(values, -1, 256);
-  for (int8_t i = 0; i < 64; i++) {
+  memset(values, 255, 256);
+  for (uint8_t i = 0; i < 64; i++) {
     values[(uint8_t)alphabet[i]] = i;
   }
 }
@@ -93,7 +93,7 @@ int64_t qn_base64_decode(const char *text, size_t size, bool url, void *out)
 {
   uint8_t *p = out;
   size_t digits = size, at = 0;
-  int8_t values[256];
+  uint8_t values[256];
   fill_values(values, url ? for_urls : standard);
   if (!url) {
     while (digits > 0 && size - digits < 2 && text[digits - 1] == '=') {
@@ -102,11 +102,11 @@ int64_t qn_base64_decode(const char *text, size_t size, bool url, void *out)
   }
   uint32_t n = 0;
   for (size_t i = 0; i < digits; i++) {
-    int v = values[(uint8_t)text[i]];
-    if (v < 0) {
+    uint8_t v = values[(uint8_t)text[i]];
+    if (v > 63) {
       return -1 - (int64_t)i;
     }
-    n = n << 6 | (uint32_t)v;
+    n = n << 6 | v;
     if (i % 4 == 3) {
       p[at++] = (uint8_t)(n >> 16);
       p[at++] = (uint8_t)(n >> 8);
