@@ -56,6 +56,7 @@ end
 
 local function is_stream(data)
   return type(data) == "userdata" and getmetatable(data) == "qn" and not core.is_bytes(data)
+    and data.read_exactly ~= nil
 end
 
 ---The digest of data, or of all that a stream (also a file) still gives; only a stream waits.

@@ -42,7 +42,7 @@ end
 ---What `qn.tls.generate_key` makes.
 ---@class qn.GenerateKeyOptions
 ---@field type? "ec"|"rsa"|"rsa_pss"|"ed25519"|"ed448"|"x25519"|"x448" "ec"
----@field curve? string of an "ec" key: a name of `qn.tls.curves()`; "P-256"
+---@field curve? string of an "ec" key: either name of one of `qn.tls.curves()`; "P-256"
 ---@field bits? integer of an "rsa" or "rsa_pss" key: 1024 to 16384; 2048
 
 local TYPES <const> = { ec = "curve", rsa = "bits", rsa_pss = "bits", ed25519 = "", ed448 = "",
@@ -50,6 +50,10 @@ local TYPES <const> = { ec = "curve", rsa = "bits", rsa_pss = "bits", ed25519 = 
 local TYPE_NAMES <const> = "ec, rsa, rsa_pss, ed25519, ed448, x25519 or x448"
 
 local function check_curve(name)
+  if name == "X25519" or name == "X448" then
+    error(("generate_key: option 'curve': keys of %s have a type of their own ('%s')")
+      :format(name, name:lower()), 3)
+  end
   for _, curve in ipairs(core.curves()) do
     if name == curve.name or name == curve.short_name then
       return
