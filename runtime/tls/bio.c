@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define FILL_LEAST (17u * 1024u) /* a record with all that may be around it */
-#define FILL_MOST (256u * 1024u)
+#define FILL_MOST (64u * 1024u)
 
 /* Bytes below, filled when there are none: > 0, 0 = the end, or an error. */
 static int64_t available(qn_tls_t *t)

@@ -18,6 +18,7 @@
 #define BURST_SMALL 16384u /* so much goes in small records after a pause */
 #define PAUSE_MS 1000u
 #define READ_LEAST 512u
+#define READ_MOST 65536u /* of one fill: what is lent to the layer below */
 
 static qn_tls_t *tls_of(qn_filter_t *f) { return (qn_tls_t *)(void *)f; }
 
@@ -91,16 +92,12 @@ static int tls_start(qn_filter_t *f)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* Room for the record that comes next, so that short ones do not cost 16 KiB. */
+/* Room for what is there already, so that neither short records cost 16 KiB nor many of them one
+ * block each. */
 static size_t next_size(const qn_tls_t *t, size_t room)
 {
-  size_t most = (size_t)SSL_pending(t->ssl);
-  if (most == 0) {
-    const qn_buf_t *rd = &t->filter.below->rd;
-    const uint8_t *p = qn_buf_size(rd) >= 5 ? qn_buf_data(rd) : NULL;
-    most = p != NULL ? (size_t)p[3] << 8 | p[4] : READ_LEAST;
-    most = most > RECORD_MAX ? RECORD_MAX : most < READ_LEAST ? READ_LEAST : most;
-  }
+  size_t most = (size_t)SSL_pending(t->ssl) + qn_buf_size(&t->filter.below->rd);
+  most = most > READ_MOST ? READ_MOST : most < READ_LEAST ? READ_LEAST : most;
   return most < room ? most : room;
 }
 
@@ -122,7 +119,7 @@ static int64_t read_failed(qn_tls_t *t, int rc)
 static int64_t tls_fill(qn_filter_t *f)
 {
   qn_tls_t *t = tls_of(f);
-  size_t added = 0;
+  size_t added = 0, most = f->room < READ_MOST ? f->room : READ_MOST;
   int64_t rc = 1;
   if (t->failed != 0) {
     return t->failed;
@@ -131,14 +128,16 @@ static int64_t tls_fill(qn_filter_t *f)
     return QN_AGAIN;
   }
   ERR_clear_error();
-  while (added < f->room) {
-    size_t n = 0, size = next_size(t, f->room - added);
-    rc = qn_buf_reserve(&f->rd, size);
-    if (rc < 0) {
-      break;
+  while (added < most) {
+    size_t n = 0, space = f->rd.cap - f->rd.tail;
+    if (space < READ_LEAST || (SSL_pending(t->ssl) == 0 && space < RECORD_MAX)) {
+      rc = qn_buf_reserve(&f->rd, next_size(t, most - added));
+      if (rc < 0) {
+        break;
+      }
+      space = f->rd.cap - f->rd.tail;
     }
-    size_t space = f->rd.cap - f->rd.tail;
-    space = space < f->room - added ? space : f->room - added;
+    space = space < most - added ? space : most - added;
     int ok = SSL_read_ex(t->ssl, f->rd.base + f->rd.tail, space, &n);
     if (ok != 1) {
       rc = read_failed(t, ok);

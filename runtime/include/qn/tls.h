@@ -27,7 +27,7 @@ typedef struct qn_tls_session qn_tls_session_t;
 #define QN_TLS_TICKET_KEYS_MAX 4u       /* the current key and older ones still accepted */
 #define QN_TLS_TICKET_LIFE_S 7200u      /* life of a session and of a ticket key */
 #define QN_TLS_SESSION_BYTES_MAX 65536u /* of an exported session */
-#define QN_TLS_KEY_UPDATES_MAX 16u      /* handshake messages of the peer behind the handshake */
+#define QN_TLS_KEY_UPDATES_MAX 16u      /* records in a row without data */
 
 /* Verification errors that OpenSSL has no number for: QN_E_VERIFY(n). */
 #define QN_TLS_VERIFY_NO_PEER_CERT 198 /* a client that must show a certificate did not */
