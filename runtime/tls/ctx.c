@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -74,6 +75,21 @@ static int own_store(qn_tls_config_t *c, X509_STORE *store)
   return 0;
 }
 
+/* One for the process: its files are read once. Kept until the process ends. */
+static X509_STORE *system_store;
+static pthread_once_t system_once = PTHREAD_ONCE_INIT;
+
+static void read_system(void)
+{
+  X509_STORE *store = X509_STORE_new();
+  if (store != NULL && X509_STORE_set_default_paths(store)) {
+    system_store = store;
+  } else {
+    X509_STORE_free(store);
+  }
+  ERR_clear_error();
+}
+
 static int set_trust(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
 {
   if (c->own_ca) {
@@ -82,13 +98,11 @@ static int set_trust(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
   if (qn__tls_config_mode(c, server) == QN_TLS_VERIFY_NONE) {
     return 0; /* nobody asks: the files need not be read */
   }
-  qn_trust_t *system;
-  int rc = qn_trust_system(&system);
-  if (rc < 0) {
-    return qn__tls_config_fail(c, rc, "the system's certificates cannot be read");
+  pthread_once(&system_once, read_system);
+  if (system_store == NULL) {
+    return qn__tls_config_fail(c, -ENOMEM, "the system's certificates cannot be read");
   }
-  SSL_CTX_set1_cert_store(ctx, system->store);
-  qn_trust_release(system);
+  SSL_CTX_set1_cert_store(ctx, system_store);
   return 0;
 }
 

@@ -1,6 +1,5 @@
 /* TLS over sockets: 10 MiB both ways with integrity, many slices, a wire that is full at the end,
- * TCP.
- * covers: runtime/tls/f_tls.c */
+ * TCP. */
 #include "runtime/tls/tls_rig.h"
 
 #include "qn/dial.h"

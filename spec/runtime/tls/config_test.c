@@ -189,3 +189,20 @@ TEST(keys_in_a_file)
   close(fd);
   unlink(path);
 }
+
+/* The system's store knows nothing of our CA. */
+TEST(the_system_is_trusted_by_default)
+{
+  duo_t d;
+  duo_init(&d);
+  d.cc = new_config();
+  duo_shake(&d);
+  CHECK(QN_E_IS_VERIFY(d.up_c.result));
+  duo_close(&d);
+  duo_init(&d);
+  d.cc = client_config();
+  CHECK_INT(qn_tls_config_set_system_ca(d.cc, true), 0); /* beside our own */
+  duo_shake(&d);
+  duo_require_up(&d);
+  duo_close(&d);
+}
