@@ -1,0 +1,26 @@
+---TLS: certificates, keys and what is made with them (QSslCertificate, QSslKey, QSslCipher).
+---
+---A lazy table: its functions are in lua/qn/tls/*.lua, which are loaded when one of their names is
+---used first. Nothing of the cryptographic library runs before that.
+
+---@class qn.tls
+local M = {}
+
+-- name -> module that has it as a field
+local homes <const> = {
+  key = "qn.tls.key", generate_key = "qn.tls.key", ciphers = "qn.tls.key", curves = "qn.tls.key",
+  certificate = "qn.tls.certificate", certificates = "qn.tls.certificate",
+  system_certificates = "qn.tls.certificate", verify = "qn.tls.certificate",
+}
+
+return setmetatable(M, {
+  __index = function(self, name)
+    local home = homes[name]
+    if not home then
+      return nil
+    end
+    local value = require(home)[name]
+    rawset(self, name, value)
+    return value
+  end,
+})
