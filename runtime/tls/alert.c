@@ -153,7 +153,7 @@ int qn__tls_failure(qn_tls_t *t, bool handshake)
     qn__tls_say(t, text);
     return QN_E_ALERT(t->alert_in);
   }
-  if (t->ended) {
+  if (t->ended || (handshake && t->alert_in == SSL_AD_CLOSE_NOTIFY)) {
     qn__tls_say(t, handshake ? "the connection ended in the TLS handshake"
                              : qn_err_text(QN_E_TLS_TRUNCATED));
     return handshake ? QN_E_EOF : QN_E_TLS_TRUNCATED;
