@@ -15,10 +15,6 @@ struct qn_cert {
   X509 *x509;
 };
 
-struct qn_csr {
-  X509_REQ *req;
-};
-
 struct qn_trust {
   unsigned refs;
   X509_STORE *store;

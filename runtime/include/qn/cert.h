@@ -1,4 +1,4 @@
-/* qn/cert.h: X.509 certificates, requests, chains: read, ask, check, make.
+/* qn/cert.h: X.509 certificates and chains of them: read, ask, check.
  *
  * A certificate is an immutable value with a reference count. What comes out is copied into lists
  * or bytes that the caller frees. Everything from a peer is bounded by the limits below. Results
@@ -12,7 +12,6 @@
 
 typedef struct qn_key qn_key_t;     /* qn/key.h */
 typedef struct qn_cert qn_cert_t;   /* one certificate */
-typedef struct qn_csr qn_csr_t;     /* a request for one (PKCS#10) */
 typedef struct qn_trust qn_trust_t; /* certificates that are believed */
 
 #define QN_CERT_MAX_INPUT (16u << 20) /* bytes that are read as certificates: QN_E_LIMIT above */
@@ -160,57 +159,5 @@ typedef struct qn_findings {
 /* 0: it was checked, and good when `out` has no findings. Else why it could not be checked. */
 QN_API int qn_cert_verify(const qn_verify_t *in, qn_findings_t *out);
 QN_API void qn_findings_free(qn_findings_t *findings);
-
-/* --- making ---------------------------------------------------------------------------------- */
-
-typedef struct qn_cert_name {
-  qn_cert_entry_type_t type; /* ATTRIBUTE, or DNS, IP (bytes), EMAIL, URI */
-  const char *id;            /* ATTRIBUTE: short name or number */
-  qn_slice_t value;
-} qn_cert_name_t;
-
-enum { /* bits of qn_cert_new_t.usage */
-       QN_USAGE_SERVER = 1,
-       QN_USAGE_CLIENT = 2,
-       QN_USAGE_CODE = 4,
-       QN_USAGE_EMAIL = 8,
-       QN_USAGE_TIME = 16,
-       QN_USAGE_OCSP = 32
-};
-
-typedef struct qn_cert_new {
-  const qn_cert_name_t *subject, *names;
-  size_t n_subject, n_names;
-  int64_t not_before, not_after;
-  qn_slice_t serial; /* none = 16 random bytes */
-  bool ca;
-  int path_length; /* of a CA; -1 = any */
-  unsigned usage;  /* 0 = any */
-} qn_cert_new_t;
-
-/* QN_E_INVALID: a name or date that no certificate can hold. QN_E_KEY_MISMATCH: not a private key,
- * or not that of the CA. */
-QN_API int qn_cert_make(const qn_cert_new_t *what, const qn_key_t *key, qn_cert_t **out);
-/* Subject and names of the request, unless `what` has its own; the rest of `what`. */
-QN_API int qn_cert_sign(const qn_csr_t *csr, const qn_cert_t *ca, const qn_key_t *ca_key,
-                        const qn_cert_new_t *what, qn_cert_t **out);
-
-QN_API int qn_csr_make(const qn_cert_new_t *what, const qn_key_t *key, qn_csr_t **out);
-QN_API int qn_csr_parse(const void *data, size_t size, qn_csr_t **out);
-QN_API void qn_csr_release(qn_csr_t *csr);
-QN_API bool qn_csr_equal(const qn_csr_t *a, const qn_csr_t *b);
-/* Whether it was signed with the key that is in it. */
-QN_API bool qn_csr_verify(const qn_csr_t *csr);
-QN_API int qn_csr_subject(const qn_csr_t *csr, qn_cert_list_t *out);
-QN_API int qn_csr_names(const qn_csr_t *csr, qn_cert_list_t *out);
-QN_API int qn_csr_public_key(const qn_csr_t *csr, qn_key_t **out);
-QN_API int qn_csr_to_der(const qn_csr_t *csr, qn_cert_bytes_t *out);
-QN_API int qn_csr_to_pem(const qn_csr_t *csr, qn_cert_bytes_t *out);
-
-/* PKCS#12. `key`, `cert` may come out NULL. QN_E_KEY_PASSPHRASE, QN_E_CERT_FORMAT. */
-QN_API int qn_pkcs12_import(const void *data, size_t size, const char *passphrase, qn_key_t **key,
-                            qn_cert_t **cert, qn_certs_t *chain);
-QN_API int qn_pkcs12_export(const qn_key_t *key, const qn_cert_t *cert, const qn_certs_t *chain,
-                            const char *passphrase, const char *name, qn_cert_bytes_t *out);
 
 #endif

@@ -1,0 +1,229 @@
+-- Certificates, with openssl(1) as the peer that makes them and reads what we write.
+-- covers: lua/qn/tls.lua
+-- covers: bindings/b_certificate.c
+-- covers: runtime/tls/cert.c
+-- covers: runtime/tls/cert_list.c
+-- covers: runtime/tls/trust.c
+-- covers: runtime/tls/verify_chain.c
+-- covers: runtime/tls/ossl.c
+
+local qn = require "qn"
+local program = require "spec.support.program"
+
+local tls = qn.tls
+local folder
+
+local function read(name)
+  local file <close> = assert(io.open(folder .. "/" .. name, "rb"))
+  return file:read("a")
+end
+
+local function write(name, text)
+  local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
+  file:write(text)
+end
+
+local function sh(command)
+  assert(os.execute(("cd '%s' && { %s ; } >log 2>&1 </dev/null"):format(folder, command)), read "log")
+end
+
+local function output(command)
+  local pipe <close> = assert(io.popen(("cd '%s' && %s"):format(folder, command)))
+  return pipe:read("a")
+end
+
+local function cert(name) return assert(tls.certificate(read(name .. ".pem"))) end
+
+local EC <const> = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+
+local function root(name, more)
+  sh(("openssl req -x509 %s -keyout %s.key -out %s.pem -days 30 -subj /CN=%s %s"):format(EC, name,
+    name, name, more or ""))
+end
+
+-- A certificate of `issuer` with the extensions in `ext`.
+local function issue(name, issuer, ext, more, newkey)
+  write(name .. ".ext", ext)
+  sh(("openssl req %s -keyout %s.key -out %s.csr -subj /CN=%s"):format(newkey or EC, name, name, name))
+  sh(("openssl x509 -req -in %s.csr -CA %s.pem -CAkey %s.key -CAcreateserial -extfile %s.ext -out "
+    .. "%s.pem %s"):format(name, issuer, issuer, name, name, more or "-days 30"))
+end
+
+setup(function()
+  folder = program.scratch()
+  root "root"
+  root "other"
+  issue("mid", "root", "basicConstraints=critical,CA:true\nkeyUsage=keyCertSign")
+  issue("leaf", "mid", "subjectAltName=DNS:a.example.org,DNS:*.b.example.org,IP:127.0.0.1,IP:2001:db8::1,"
+    .. "email:me@example.org,URI:https://x/\nextendedKeyUsage=serverAuth")
+  issue("weak", "root", "subjectAltName=DNS:w", nil, "-newkey rsa:1024 -nodes")
+  issue("noca", "leaf", "subjectAltName=DNS:n")
+end)
+
+teardown(function() program.remove(folder) end)
+
+local function codes(chain, host, opts)
+  local ok, errors = tls.verify(chain, host, opts)
+  if ok then
+    return {}
+  end
+  assert.equal("table", type(errors), tostring(errors))
+  local out = {}
+  for i, err in ipairs(errors) do
+    assert.equal("tls", err.kind)
+    out[i] = err.code .. "@" .. err.depth
+  end
+  table.sort(out)
+  return out
+end
+
+describe("a certificate", function()
+  it("is read from PEM and DER and written as they were", function()
+    local pem, leaf = read "leaf.pem", cert "leaf"
+    assert.equal(pem, leaf:to_pem())
+    sh "openssl x509 -in leaf.pem -outform der -out leaf.der"
+    assert.equal(read "leaf.der", leaf:to_der())
+    assert.equal(leaf, tls.certificate(read "leaf.der"))
+    assert.not_equal(leaf, cert "mid")
+    assert.truthy(leaf:to_text():find("DNS:a.example.org", 1, true))
+    assert.error_matches(function() leaf.serial = "x" end, "cannot be changed")
+  end)
+
+  it("says what openssl says", function()
+    local leaf = cert "leaf"
+    local serial = output("openssl x509 -in leaf.pem -noout -serial"):match("=(%x+)")
+    assert.equal(serial:lower(), (leaf.serial:gsub(":", "")))
+    for name in ("sha256 sha1 sha384 md5"):gmatch("%S+") do
+      local want = output("openssl dgst -" .. name .. " -r leaf.der"):match("%x+")
+      assert.equal(want, (leaf:digest(name):gsub(".", function(c) return ("%02x"):format(c:byte()) end)))
+    end
+    assert.error_matches(function() leaf:digest("md4") end, "invalid option 'md4'")
+    assert.equal(3, leaf.version)
+    assert.equal(30 * 86400, leaf.not_after - leaf.not_before)
+    assert.is_true(leaf.is_valid and not leaf.self_signed and not leaf.is_ca)
+    assert.is_true(cert "root".self_signed and cert "root".is_ca and cert "mid".is_ca)
+    assert.equal("ec", leaf.public_key.type)
+    assert.is_true(leaf:has_key(assert(tls.key(read "leaf.key"))))
+    assert.is_false(leaf:has_key(assert(tls.key(read "mid.key"))))
+  end)
+
+  it("lists attributes in order, names by their kind, extensions", function()
+    sh("openssl req -x509 " .. EC .. " -keyout s.key -out s.pem -utf8 -subj "
+      .. "'/C=DE/O=Ärzte/OU=a/OU=b/1.2.3.4=x/CN=c'")
+    local list = {}
+    for i, item in ipairs(cert "s".subject) do
+      list[i] = item.name .. "=" .. item.value
+    end
+    assert.same({ "C=DE", "O=Ärzte", "OU=a", "OU=b", "1.2.3.4=x", "CN=c" }, list)
+    assert.equal("2.5.4.6", cert "s".issuer[1].oid)
+    local names = cert "leaf".names
+    assert.same({ "a.example.org", "*.b.example.org" }, names.dns)
+    assert.same({ qn.address "127.0.0.1", qn.address "2001:db8::1" }, names.ip)
+    assert.same({ "me@example.org" }, names.email)
+    assert.same({ "https://x/" }, names.uri)
+    local basic
+    for _, ext in ipairs(cert "mid".extensions) do
+      basic = ext.oid == "2.5.29.19" and ext or basic
+    end
+    assert.same({ oid = "2.5.29.19", name = "basicConstraints", value = "\x30\x03\x01\x01\xff",
+      text = "CA:TRUE", critical = true, supported = true }, basic)
+  end)
+
+  it("is an error when it is none: cut anywhere, or a bit of it changed", function()
+    local der = cert "leaf":to_der()
+    for n = 0, #der - 1 do
+      local _, err = tls.certificate(der:sub(1, n))
+      assert.equal("CERT_FORMAT", err.code)
+    end
+    for i = 1, #der do -- whatever is accepted can be asked everything
+      local changed = tls.certificate(der:sub(1, i - 1) .. string.char(der:byte(i) ~ 0x55) .. der:sub(i + 1))
+      if changed then
+        local _ = changed.subject, changed.names, changed.extensions, changed.public_key, changed.serial,
+          changed.not_before, changed:to_text(), changed:matches_host("a.example.org")
+      end
+    end
+    assert.equal("invalid", select(2, tls.certificate("")).kind)
+    assert.equal("LIMIT", select(2, tls.certificate(("x"):rep((16 << 20) + 1))).code)
+    assert.error_matches(function() tls.certificate(1) end, "string expected")
+  end)
+end)
+
+describe("bundles", function()
+  it("are texts, files and patterns", function()
+    local text = "words\n" .. read "leaf.pem" .. read "leaf.key" .. read "mid.pem"
+    write("bundle.pem", text)
+    assert.same({ cert "leaf", cert "mid" }, tls.certificates(text))
+    assert.same({ cert "leaf", cert "mid" }, tls.certificates(folder .. "/bundle.pem"))
+    assert.same({ cert "leaf", cert "mid" }, tls.certificates(cert "leaf":to_der() .. cert "mid":to_der()))
+    assert.same({ cert "root" }, tls.certificates(folder .. "/[r]o*t.p?m"))
+    assert.same({}, tls.certificates(folder .. "/nothing*"))
+    assert.equal("ENOENT", select(2, tls.certificates(folder .. "/nothing")).code)
+    assert.equal("CERT_FORMAT", select(2, tls.certificates(read "leaf.key")).code)
+    local broken = read "leaf.pem":gsub("MII", "!!!")
+    assert.equal("CERT_FORMAT", select(2, tls.certificates(read "mid.pem" .. broken)).code)
+    assert.equal("LIMIT", select(2, tls.certificates(cert "leaf":to_der():rep(4097))).code)
+  end)
+end)
+
+describe("matches_host", function()
+  it("compares alternative names and nothing else", function()
+    local leaf = cert "leaf"
+    for _, host in ipairs { "a.example.org", "A.EXAMPLE.ORG.", "x.b.example.org", "127.0.0.1", "2001:db8:0::1",
+      "bücher.b.example.org" } do
+      assert.is_true(leaf:matches_host(host), host)
+    end
+    for _, host in ipairs { "leaf", "example.org", "b.example.org", "x.y.b.example.org", "127.0.0.2", "::1" } do
+      local ok, err = leaf:matches_host(host)
+      assert.is_nil(ok, host)
+      assert.equal(host:find("^[%d:]") and "CERT_IP_ADDRESS_MISMATCH" or "CERT_HOSTNAME_MISMATCH", err.code)
+    end
+    assert.equal("certificate for a.example.org, *.b.example.org, 127.0.0.1 and 1 more does not match host \"h\"",
+      select(2, leaf:matches_host("h")).message)
+    assert.equal("certificate without host names does not match host \"root\"",
+      select(2, cert "root":matches_host("root")).message)
+    assert.equal("INVALID_HOST", select(2, leaf:matches_host("")).code)
+  end)
+end)
+
+describe("verify", function()
+  it("accepts a good chain in any order behind the first", function()
+    local ca = cert "root"
+    assert.same({}, codes({ cert "leaf", cert "mid" }, "a.example.org", { ca = ca, purpose = "server" }))
+    assert.same({}, codes({ cert "leaf", cert "other", ca, cert "mid" }, nil, { ca = { ca } }))
+    assert.same({}, codes(cert "leaf", nil, { ca = cert "mid", partial = true }))
+  end)
+
+  it("reports each thing that is wrong, all of them", function()
+    local ca, leaf, mid = cert "root", cert "leaf", cert "mid"
+    assert.same({ "CERT_HOSTNAME_MISMATCH@0" }, codes({ leaf, mid }, "h", { ca = ca }))
+    assert.same({ "CERT_UNABLE_TO_GET_ISSUER_CERT_LOCALLY@1" }, codes({ leaf, mid }, nil, { ca = cert "other" }))
+    assert.same({ "CERT_DEPTH_ZERO_SELF_SIGNED@0" }, codes(ca, nil, { ca = {} }))
+    assert.same({ "CERT_SELF_SIGNED_IN_CHAIN@2" }, codes({ leaf, mid, ca }, nil, { ca = {} }))
+    assert.same({ "CERT_HAS_EXPIRED@0", "CERT_HAS_EXPIRED@1", "CERT_HAS_EXPIRED@2", "CERT_HOSTNAME_MISMATCH@0" },
+      codes({ leaf, mid }, "h", { ca = ca, time = leaf.not_after + 1000 }))
+    assert.same({ "CERT_NOT_YET_VALID@0", "CERT_NOT_YET_VALID@1", "CERT_NOT_YET_VALID@2" },
+      codes({ leaf, mid }, nil, { ca = ca, time = 1000000000 }))
+    assert.same({ "CERT_INVALID_PURPOSE@0" }, codes({ leaf, mid }, nil, { ca = ca, purpose = "client" }))
+    assert.same({ "CERT_EE_KEY_TOO_SMALL@0" }, codes(cert "weak", "w", { ca = ca }))
+    local wrong = codes({ cert "noca", leaf, mid }, nil, { ca = ca })
+    assert.truthy(table.concat(wrong, " "):find("CERT_INVALID_CA@1", 1, true), table.concat(wrong, " "))
+    local _, errors = tls.verify({ leaf, mid }, "h", { ca = ca })
+    assert.equal(leaf, errors[1].certificate)
+    assert.truthy(errors[1].message:find("does not match host \"h\"", 1, true))
+    local der = leaf:to_der()
+    local forged = tls.certificate(der:sub(1, -2) .. string.char(der:byte(-1) ~ 1))
+    assert.same({ "CERT_SIGNATURE_FAILURE@0" }, codes({ forged, mid }, nil, { ca = ca }))
+  end)
+
+  it("trusts the system by default, and refuses wrong arguments", function()
+    assert.same({ "CERT_DEPTH_ZERO_SELF_SIGNED@0" }, codes(cert "root"))
+    assert.equal("INVALID_HOST", select(2, tls.verify(cert "root", "")).code)
+    assert.error_matches(function() tls.verify({}) end, "1 to 100 certificates")
+    assert.error_matches(function() tls.verify({ 1 }) end, "qn.Certificate expected")
+    assert.error_matches(function() tls.verify(cert "root", 1) end, "string expected")
+    assert.error_matches(function() tls.verify(cert "root", nil, { tiem = 1 }) end, "tiem")
+    local first, again = assert(tls.system_certificates()), assert(tls.system_certificates())
+    assert.is_true(#first > 10 and first[1] == again[1] and first[1].is_ca)
+    assert.same({}, codes(first[1], nil, { time = first[1].not_before + 86400 }))
+  end)
+end)
