@@ -1,5 +1,6 @@
 /* config.c, ctx.c, keylog.c: settings are checked, frozen, copied; what OpenSSL refuses has words.
- * covers: runtime/tls/config.c, runtime/tls/ctx.c, runtime/tls/keylog.c */
+ * covers: runtime/tls/config.c, runtime/tls/ctx.c, runtime/tls/keylog.c
+ */
 #include "runtime/tls/tls_rig.h"
 
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* f_tls.c: handshake, records, close_notify, truncation, STARTTLS, TLS in TLS, byte by byte.
  * covers: runtime/tls/f_tls.c, runtime/tls/bio.c, runtime/tls/f_tls_new.c,
- * runtime/tls/f_tls_facts.c */
+ * runtime/tls/f_tls_facts.c
+ */
 #include "runtime/tls/tls_rig.h"
 
 TEST(a_handshake_and_what_is_known_afterwards)

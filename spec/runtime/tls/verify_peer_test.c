@@ -1,6 +1,7 @@
 /* verify_peer.c, alert.c: each kind of bad certificate gives its own error and text, all errors are
  * listed, what is ignored or accepted is, and the peer is told why.
- * covers: runtime/tls/verify_peer.c, runtime/tls/alert.c */
+ * covers: runtime/tls/verify_peer.c, runtime/tls/alert.c
+ */
 #include "runtime/tls/tls_rig.h"
 
 #include "qn/crypto.h"
