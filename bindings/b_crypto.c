@@ -4,10 +4,10 @@
  * checked here, before anything is started, and errors name the argument. Secrets on the C stack
  * are overwritten; Lua strings cannot be, which the guide says. Must not put data into errors.
  */
+#include "b_key.h"
 #include "b_stream.h"
 
 #include "qn/crypto.h"
-#include "qn/key.h"
 
 #include <errno.h>
 #include <string.h>
@@ -35,7 +35,7 @@ static qn_slice_t check_bytes(lua_State *L, int idx)
   return s;
 }
 
-static const char *check_digest(lua_State *L, int idx)
+const char *qnl_check_digest(lua_State *L, int idx)
 {
   size_t size;
   const char *name = luaL_checklstring(L, idx, &size);
@@ -79,7 +79,7 @@ static int push_digest(lua_State *L, uint8_t bytes[QN_DIGEST_MAX], int rc, const
 static int core_digest(lua_State *L)
 {
   uint8_t out[QN_DIGEST_MAX];
-  const char *name = check_digest(L, 1);
+  const char *name = qnl_check_digest(L, 1);
   qn_slice_t data = check_bytes(L, 2);
   return push_digest(L, out, qn_digest(name, data.data, data.size, out), "digest");
 }
@@ -88,7 +88,7 @@ static int core_digest(lua_State *L)
 static int core_hmac(lua_State *L)
 {
   uint8_t out[QN_DIGEST_MAX];
-  const char *name = check_digest(L, 1);
+  const char *name = qnl_check_digest(L, 1);
   qn_slice_t key = check_bytes(L, 2), data = check_bytes(L, 3);
   int rc = qn_hmac(name, key.data, key.size, data.data, data.size, out);
   return push_digest(L, out, rc, "hmac");
@@ -134,7 +134,7 @@ static int checked(lua_State *L, int rc, const char *op)
 /* core.hasher(name [, key]) -> hasher; with a key it makes an HMAC. */
 static int core_hasher(lua_State *L)
 {
-  const char *name = check_digest(L, 1);
+  const char *name = qnl_check_digest(L, 1);
   bool keyed = !lua_isnoneornil(L, 2);
   qn_slice_t key = keyed ? check_bytes(L, 2) : (qn_slice_t){NULL, 0};
   hasher_t *u = push_hasher(L);
@@ -307,7 +307,7 @@ static int derive(lua_State *L, const qn_derive_t *d, lua_CFunction again, const
 static int core_pbkdf(lua_State *L)
 {
   qn_derive_t d = {.kind = qnl_magic(L) == 1 ? QN_PBKDF1 : QN_PBKDF2};
-  d.digest = check_digest(L, 1);
+  d.digest = qnl_check_digest(L, 1);
   d.password = check_bytes(L, 2);
   d.salt = check_bytes(L, 3);
   d.iterations = (uint64_t)check_positive(L, 4, "iterations");
@@ -332,7 +332,7 @@ static int core_scrypt(lua_State *L)
 /* core.hkdf(digest, key, salt, info, size) -> bytes */
 static int core_hkdf(lua_State *L)
 {
-  const char *name = check_digest(L, 1);
+  const char *name = qnl_check_digest(L, 1);
   qn_slice_t key = check_bytes(L, 2), salt = check_bytes(L, 3), info = check_bytes(L, 4);
   lua_Integer size = check_positive(L, 5, "the number of bytes");
   lua_Integer most = 255 * (lua_Integer)qn_digest_find(name)->size;

@@ -186,9 +186,7 @@ static int key_to_der(lua_State *L)
 static int key_fingerprint(lua_State *L)
 {
   const qn_key_t *k = check(L);
-  const char *digest = luaL_optstring(L, 2, "sha256");
-  luaL_argcheck(L, qn_digest_find(digest) != NULL, 2,
-                lua_pushfstring(L, "unknown digest '%s'", digest));
+  const char *digest = lua_isnoneornil(L, 2) ? "sha256" : qnl_check_digest(L, 2);
   char *der;
   size_t size;
   uint8_t hash[QN_DIGEST_MAX];

@@ -16,4 +16,7 @@ void qnl_open_key_make(lua_State *L, qnl_state_t *G);
  * raises. Returns 1. */
 int qnl_push_secret(lua_State *L, char *bytes, size_t size);
 
+/* The name of a digest that is there (b_crypto.c); raises otherwise, with the nearest name. */
+const char *qnl_check_digest(lua_State *L, int idx);
+
 #endif
