@@ -5,6 +5,7 @@
  * still have events is anchored: the collector leaves it alone. No listener, no emitter, no cost.
  */
 #include "b_listen.h"
+#include "b_tls.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -39,7 +40,13 @@ static const event_name_t stream_events[] = {{"state_changed", QN_EVENT_STATE},
                                              {"error", QN_EVENT_ERROR},
                                              {"disconnected", QN_EVENT_DISCONNECTED},
                                              {"read_channel_finished", QN_EVENT_READ_ENDED},
-                                             {"closed", QN_EVENT_CLOSED}};
+                                             {"closed", QN_EVENT_CLOSED},
+                                             {"encrypted", QNL_EVENT_ENCRYPTED},
+                                             {"ssl_errors", QNL_EVENT_SSL_ERRORS},
+                                             {"peer_verify_error", QNL_EVENT_VERIFY_ERROR},
+                                             {"alert_received", QNL_EVENT_ALERT_RECEIVED},
+                                             {"alert_sent", QNL_EVENT_ALERT_SENT},
+                                             {"new_session", QNL_EVENT_SESSION}};
 static const event_name_t listener_events[] = {{"new_connection", 'c'}, {"accept_error", 'e'}};
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
@@ -71,6 +78,13 @@ static void stream_observer(qn_stream_t *s, qn_event_t event, int64_t arg, void 
 {
   (void)s;
   add_note(data, (int)event, arg, event == QN_EVENT_READY_READ || event == QN_EVENT_WRITTEN);
+}
+
+void qnl_note(const qnl_stream_t *u, int event, int64_t arg)
+{
+  if (u->emitter != NULL && (u->emitter->mask & (unsigned)event) != 0) {
+    add_note(u->emitter, event, arg, false);
+  }
 }
 
 static void listener_observer(qn_listener_t *l, char event, int err, void *data)
@@ -150,9 +164,27 @@ static void note_failure(lua_State *L, qnl_emitter_t *e, size_t i, int64_t state
   lua_call(L, 3, 0);
 }
 
+/* Pushes the one or two values of an event of the TLS layer; how many. */
+static int push_tls_event(lua_State *L, int event, int64_t arg)
+{
+  switch (event) {
+  case QNL_EVENT_VERIFY_ERROR:
+    qnl_push_error(L, &(qnl_errinfo_t){.code = (int)arg, .op = "verify", .phase = "tls"});
+    return 1;
+  case QNL_EVENT_ALERT_RECEIVED:
+  case QNL_EVENT_ALERT_SENT:
+    lua_pushstring(L, qn_tls_alert_name((int)arg));
+    lua_pushinteger(L, (lua_Integer)arg);
+    return 2;
+  case QNL_EVENT_SESSION: qnl_push_tls_session(L, qnl_check_stream(L, 1)->tls->t); return 1;
+  default: lua_pushnil(L); return 1; /* an event without a value */
+  }
+}
+
 /* Stack: 1 the object. Calls dispatcher(object, name, arg). */
 static void dispatch(lua_State *L, int event, int64_t arg)
 {
+  int n = 1;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_dispatcher);
   lua_pushvalue(L, 1);
   lua_pushstring(L, name_of(event));
@@ -163,9 +195,9 @@ static void dispatch(lua_State *L, int event, int64_t arg)
     qnl_push_stream_error(L, qnl_check_stream(L, 1), (int)arg, NULL, NULL);
     break;
   case 'e': qnl_push_error(L, &(qnl_errinfo_t){.code = (int)arg, .op = "accept"}); break;
-  default: lua_pushnil(L); break;
+  default: n = push_tls_event(L, event, arg); break;
   }
-  lua_call(L, 3, 0);
+  lua_call(L, 2 + n, 0);
 }
 
 /* Protected. Argument: the emitter. */
@@ -349,7 +381,8 @@ static int core_observe(lua_State *L)
     unsigned ends = QN_EVENT_STATE | QN_EVENT_DISCONNECTED |
                     QN_EVENT_CLOSED | /* for the anchoring */
                     QN_EVENT_ERROR;   /* for note_failure */
-    qn_stream_observe(u->s, mask != 0 ? mask | ends : 0, mask != 0 ? stream_observer : NULL, e);
+    unsigned own = mask & ~(unsigned)QNL_EVENT_TLS_MASK;
+    qn_stream_observe(u->s, mask != 0 ? own | ends : 0, mask != 0 ? stream_observer : NULL, e);
     qn_stream_read_ahead(
         u->s, (mask & (QN_EVENT_READY_READ | QN_EVENT_DISCONNECTED | QN_EVENT_READ_ENDED)) != 0);
   }

@@ -3,7 +3,7 @@
  * Reading, writing and bulk transfer are in b_read.c, b_write.c and b_bulk.c; sockets and files add
  * their own methods on top. The userdata owns one reference of the qn_stream_t.
  */
-#include "b_stream.h"
+#include "b_tls.h"
 
 #include "qn/dial.h"
 
@@ -69,6 +69,7 @@ static void stream_collect(qnl_state_t *G, void *obj)
 {
   qnl_stream_t *u = obj;
   qnl_emitter_free(u);
+  qnl_tls_drop(u);
   if (u->s != NULL) {
     qn_stream_t *s = u->s;
     u->s = NULL;

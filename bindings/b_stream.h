@@ -30,6 +30,7 @@ typedef struct qnl_stream {
   qnl_timeouts_t *timeouts; /* NULL = defaults */
   qnl_txn_t *txn;           /* NULL = no transaction */
   qnl_emitter_t *emitter;   /* NULL = no listener yet */
+  struct qnl_tls_conn *tls; /* the topmost TLS layer (b_tls.c), NULL = none */
   char *name;               /* host or path as given to connect */
 } qnl_stream_t;
 

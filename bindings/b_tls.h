@@ -1,0 +1,61 @@
+/* b_tls.h: what the TLS bindings share: configurations and the connections of streams.
+ *
+ * Private to b_tls.c, b_tls_config.c, b_tls_facts.c, b_stream.c, b_events.c and b_listen.c. A
+ * connection belongs to the stream's userdata and lives as long; a configuration is a userdata that
+ * whoever waits for a handshake has on its stack, so its Lua functions are there while they can be
+ * asked.
+ */
+#ifndef QNL_B_TLS_H
+#define QNL_B_TLS_H
+
+#include "b_stream.h"
+#include "qn/cert.h"
+#include "qn/key.h"
+#include "qn/tls.h"
+
+typedef struct qnl_tls_config {
+  qnl_box_t box; /* obj = this struct */
+  qn_tls_config_t *c;
+  qnl_state_t *G;
+} qnl_tls_config_t;
+
+extern qnl_class_t qnl_class_tls_session;
+
+qnl_tls_config_t *qnl_check_tls_config(lua_State *L, int idx);
+void qnl_open_tls_config(lua_State *L, qnl_state_t *G);
+void qnl_open_tls_facts(lua_State *L, qnl_state_t *G);
+
+/* One TLS layer of a stream; the topmost is in u->tls. */
+typedef struct qnl_tls_conn {
+  qn_tls_t *t;
+  struct qnl_tls_conn *under;
+  qnl_stream_t *u;
+  qnl_state_t *G;
+  qn_ready_t ready;
+  char *name; /* of the SNI question, or NULL */
+  bool asked_sni, asked_verify;
+} qnl_tls_conn_t;
+
+/* The stream goes away: frees its connections. */
+void qnl_tls_drop(qnl_stream_t *u);
+/* Pushes the list of verification errors as error objects; nil when there are none. */
+void qnl_push_tls_errors(lua_State *L, const qn_tls_t *t);
+/* Pushes the session to resume with, or nil. */
+void qnl_push_tls_session(lua_State *L, const qn_tls_t *t);
+/* Calls the Lua function that lua/qn/tls/... has registered under `name` with all arguments of the
+ * C function; its results are the results. May wait. */
+int qnl_tls_call(lua_State *L, const char *name);
+
+/* b_events.c: notes an event that no observer of the stream makes (QNL_EVENT_...). */
+enum {
+  QNL_EVENT_ENCRYPTED = 1 << 16,
+  QNL_EVENT_SSL_ERRORS = 1 << 17,
+  QNL_EVENT_VERIFY_ERROR = 1 << 18,
+  QNL_EVENT_ALERT_RECEIVED = 1 << 19,
+  QNL_EVENT_ALERT_SENT = 1 << 20,
+  QNL_EVENT_SESSION = 1 << 21,
+  QNL_EVENT_TLS_MASK = 0x3f << 16
+};
+void qnl_note(const qnl_stream_t *u, int event, int64_t arg);
+
+#endif
