@@ -119,7 +119,7 @@ static void on_verify(qn_tls_t *t, void *arg)
   qn_ready_queue(conn->G->loop, &conn->ready);
 }
 
-static void on_event(qn_tls_t *t, int event, int value, void *arg)
+void qnl_tls_on_event(qn_tls_t *t, int event, int value, void *arg)
 {
   static const int events[] = {[QN_TLS_EVENT_UP] = QNL_EVENT_ENCRYPTED,
                                [QN_TLS_EVENT_ALERT_RECEIVED] = QNL_EVENT_ALERT_RECEIVED,
@@ -128,7 +128,7 @@ static void on_event(qn_tls_t *t, int event, int value, void *arg)
                                [QN_TLS_EVENT_VERIFY_ERROR] = QNL_EVENT_VERIFY_ERROR};
   const qnl_tls_conn_t *conn = arg;
   (void)t;
-  if (event >= 0 && event < (int)(sizeof events / sizeof *events)) {
+  if (conn->u != NULL && event >= 0 && event < (int)(sizeof events / sizeof *events)) {
     qnl_note(conn->u, events[event], value);
   }
 }
@@ -198,11 +198,10 @@ static void forget(lua_State *L, const void *table, const qnl_tls_conn_t *conn)
   lua_pop(L, 1);
 }
 
-/* Unlinks and frees the topmost connection. */
-static void drop_top(qnl_stream_t *u)
+void qnl_tls_settled(const qnl_tls_conn_t *conn) { forget(conn->G->L, &key_pins, conn); }
+
+void qnl_tls_conn_free(qnl_tls_conn_t *conn)
 {
-  qnl_tls_conn_t *conn = u->tls;
-  u->tls = conn->under;
   forget(conn->G->L, &key_streams, conn);
   forget(conn->G->L, &key_pins, conn);
   qn_ready_drop(&conn->ready);
@@ -214,6 +213,14 @@ static void drop_top(qnl_stream_t *u)
   qn_free(conn);
 }
 
+/* Unlinks and frees the topmost connection. */
+static void drop_top(qnl_stream_t *u)
+{
+  qnl_tls_conn_t *conn = u->tls;
+  u->tls = conn->under;
+  qnl_tls_conn_free(conn);
+}
+
 void qnl_tls_drop(qnl_stream_t *u)
 {
   while (u->tls != NULL) {
@@ -221,37 +228,46 @@ void qnl_tls_drop(qnl_stream_t *u)
   }
 }
 
+void qnl_tls_conn_init(qnl_tls_conn_t *conn, qnl_state_t *G)
+{
+  *conn = (qnl_tls_conn_t){.G = G};
+  qn_ready_init(&conn->ready, run_questions);
+}
+
+void qnl_tls_conn_name(lua_State *L, int idx, const qnl_tls_conn_t *conn)
+{
+  idx = lua_absindex(L, idx);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_streams);
+  lua_pushvalue(L, idx);
+  lua_rawsetp(L, -2, conn);
+  lua_pop(L, 1);
+}
+
 /* Stack: the stream at 1. */
 static qnl_tls_conn_t *new_conn(lua_State *L, qnl_state_t *G, qnl_stream_t *u)
 {
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_streams);
-  qnl_tls_conn_t *conn = qn_calloc(1, sizeof *conn);
+  qnl_tls_conn_t *conn = qn_malloc(sizeof *conn);
   if (conn == NULL) {
     luaL_error(L, "out of memory");
     return NULL;
   }
-  *conn = (qnl_tls_conn_t){.u = u, .G = G, .under = u->tls};
-  qn_ready_init(&conn->ready, run_questions);
+  qnl_tls_conn_init(conn, G);
+  conn->u = u;
+  conn->under = u->tls;
   u->tls = conn;
-  lua_pushvalue(L, 1);
-  lua_rawsetp(L, -2, conn);
-  lua_pop(L, 1);
+  qnl_tls_conn_name(L, 1, conn);
   return conn;
 }
 
 /* --- the handshake --------------------------------------------------------------------------- */
 
-/* Pushes the error of a handshake: with the reason in words, the alert, and what is wrong with the
- * certificate. */
-static void push_failure(lua_State *L, qnl_stream_t *u, int code, const char *op, const char *peer)
+void qnl_push_tls_failure(lua_State *L, const qn_tls_t *t, int code, const char *op,
+                          const char *peer)
 {
-  const qn_tls_t *t = u->tls->t;
-  char text[QN_ADDR_TEXT + 8];
-  const char *why = code == QN_E_TIMEOUT ? "" : qn_tls_problem(t);
+  const char *why = code == QN_E_TIMEOUT || code == QN_E_LIMIT ? "" : qn_tls_problem(t);
   qnl_push_error(L, &(qnl_errinfo_t){.code = code,
                                      .op = op,
-                                     .peer = peer != NULL ? peer
-                                                          : qnl_peer_text(u, text, sizeof text),
+                                     .peer = peer,
                                      .phase = "tls",
                                      .message = *why != 0 ? why : NULL});
   int alert = qn_tls_alert_received(t) > 0 ? qn_tls_alert_received(t) : qn_tls_alert_sent(t);
@@ -270,11 +286,14 @@ static int push_started(lua_State *L, qnl_task_t *t, int64_t result)
 {
   qnl_stream_t *u = t->wait.obj;
   if (u->tls != NULL) {
-    forget(L, &key_pins, u->tls);
+    qnl_tls_settled(u->tls);
   }
   if (result < 0) {
     luaL_pushfail(L);
-    push_failure(L, u, (int)result, lua_tostring(L, 4), lua_tostring(L, 5));
+    char text[QN_ADDR_TEXT + 8];
+    const char *peer = lua_tostring(L, 5);
+    qnl_push_tls_failure(L, u->tls->t, (int)result, lua_tostring(L, 4),
+                         peer != NULL ? peer : qnl_peer_text(u, text, sizeof text));
     if (result == QN_E_TIMEOUT) {
       qn_stream_abort(u->s);
     } else {
@@ -296,7 +315,7 @@ static const char *opt_field(lua_State *L, const char *name)
 
 static void read_opts(lua_State *L, qnl_tls_conn_t *conn, qn_tls_opts_t *o)
 {
-  *o = (qn_tls_opts_t){.hooks = {.arg = conn, .verify = on_verify, .event = on_event}};
+  *o = (qn_tls_opts_t){.hooks = {.arg = conn, .verify = on_verify, .event = qnl_tls_on_event}};
   lua_getfield(L, 3, "server");
   o->server = lua_toboolean(L, -1);
   lua_getfield(L, 3, "no_sni");

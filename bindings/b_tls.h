@@ -36,6 +36,20 @@ typedef struct qnl_tls_conn {
   bool asked_sni, asked_verify;
 } qnl_tls_conn_t;
 
+/* Pushes the error of a handshake: with the reason in words, the alert, and what is wrong with the
+ * certificate. `peer` may be NULL. */
+void qnl_push_tls_failure(lua_State *L, const qn_tls_t *t, int code, const char *op,
+                          const char *peer);
+/* A connection that is not in a stream's userdata: `conn` is allocated, or the first member of what
+ * is. Freed with its reference of `t`. */
+void qnl_tls_conn_init(qnl_tls_conn_t *conn, qnl_state_t *G);
+void qnl_tls_conn_free(qnl_tls_conn_t *conn);
+/* From now on the stream at `idx` is whom questions of the connection are about. */
+void qnl_tls_conn_name(lua_State *L, int idx, const qnl_tls_conn_t *conn);
+/* The handshake is over: lets go of the configuration that core.tls_answer gave. Raises nothing. */
+void qnl_tls_settled(const qnl_tls_conn_t *conn);
+/* The `event` hook; `arg` is a qnl_tls_conn_t, whose `u` may be NULL. */
+void qnl_tls_on_event(qn_tls_t *t, int event, int value, void *arg);
 /* The stream goes away: frees its connections. */
 void qnl_tls_drop(qnl_stream_t *u);
 /* Pushes the list of verification errors as error objects; nil when there are none. */
