@@ -6,6 +6,8 @@
  * --spin: poll without sleeping. idle: opens the connections (--touch: with one byte each way),
  * prints a JSON line and holds them until its stdin ends. It must not hide a failure: a surprise is
  * a message and status 1. Invariant: all is bounded, by --time, SETUP_MS, STALL_MS or HOLD_MS. */
+#include "usage.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <limits.h>
@@ -71,48 +73,6 @@ static void die(const char *what, const char *why)
 }
 
 static void die_errno(const char *what, int error) { die(what, strerror(error)); }
-
-static uint64_t clock_ns(clockid_t clock)
-{
-  struct timespec ts;
-  if (clock_gettime(clock, &ts) != 0) {
-    die_errno("clock_gettime", errno);
-  }
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static uint64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
-
-/* CPU time of another process, all its threads, from the scheduler's nanosecond accounting. */
-static uint64_t process_cpu_ns(int pid)
-{
-  clockid_t clock;
-  if (pid == 0) {
-    return 0;
-  }
-  int rc = clock_getcpuclockid(pid, &clock);
-  if (rc != 0) {
-    die_errno("CPU clock of --pid", rc);
-  }
-  return clock_ns(clock);
-}
-
-/* How long a process's main thread was ready to run but waited for its core. 0: this process. */
-static uint64_t process_wait_ns(int pid)
-{
-  char path[64];
-  unsigned long long ran = 0, waited = 0;
-  snprintf(path, sizeof path, pid == 0 ? "/proc/self/schedstat" : "/proc/%d/schedstat", pid);
-  FILE *f = fopen(path, "r");
-  if (f == NULL) {
-    return 0; /* a kernel without schedstat: nothing is known about disturbance */
-  }
-  if (fscanf(f, "%llu %llu", &ran, &waited) != 2) {
-    waited = 0;
-  }
-  fclose(f);
-  return waited;
-}
 
 /* --- Latency histogram: linear steps within each power of two, error below 1.6 % ------------- */
 
@@ -329,18 +289,6 @@ static void run_until(load_t *l, phase_t phase, uint64_t ms, uint64_t max_ops)
   }
 }
 
-typedef struct usage {
-  uint64_t server, own, waited, wall;
-} usage_t;
-
-static usage_t usage_now(const load_t *l)
-{
-  usage_t u = {.server = process_cpu_ns(l->pid), .own = clock_ns(CLOCK_PROCESS_CPUTIME_ID)};
-  u.waited = process_wait_ns(0) + (l->pid != 0 ? process_wait_ns(l->pid) : 0);
-  u.wall = now_ns();
-  return u;
-}
-
 static void run_echo(load_t *l)
 {
   l->phase = PHASE_WARM;
@@ -348,9 +296,9 @@ static void run_echo(load_t *l)
     conn_next(l, &l->conns[i], now_ns());
   }
   run_until(l, PHASE_WARM, l->warm_ms, 0);
-  usage_t before = usage_now(l), after;
+  usage_t before = usage_now(l->pid), after;
   run_until(l, PHASE_MEASURE, l->time_ms, l->max_ops);
-  after = usage_now(l);
+  after = usage_now(l->pid);
   double wall = (double)(after.wall - before.wall);
   double server = (double)(after.server - before.server), own = (double)(after.own - before.own);
   if (l->ops == 0) {

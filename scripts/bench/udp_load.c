@@ -4,6 +4,8 @@
  * per datagram instead of batches; --pid: also the CPU time of that process within the window. One
  * JSON line at the end. Datagrams that are lost are counted and sent anew after STALL_MS. It must
  * not hide a failure: a surprise is a message and status 1. */
+#include "usage.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -41,44 +43,6 @@ static void die(const char *what, const char *why)
 {
   fprintf(stderr, "udp_load: %s: %s\n", what, why);
   exit(1);
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-  struct timespec ts;
-  if (clock_gettime(clock, &ts) != 0) {
-    die("clock_gettime", strerror(errno));
-  }
-  return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static uint64_t process_cpu_ns(int pid)
-{
-  clockid_t clock;
-  if (pid == 0) {
-    return 0;
-  }
-  if (clock_getcpuclockid(pid, &clock) != 0) {
-    die("--pid", "no such process");
-  }
-  return clock_ns(clock);
-}
-
-/* How long a process's main thread was ready to run but waited for its core. 0: this process. */
-static uint64_t process_wait_ns(int pid)
-{
-  char path[64];
-  unsigned long long ran = 0, waited = 0;
-  snprintf(path, sizeof path, pid == 0 ? "/proc/self/schedstat" : "/proc/%d/schedstat", pid);
-  FILE *f = fopen(path, "r");
-  if (f == NULL) {
-    return 0;
-  }
-  if (fscanf(f, "%llu %llu", &ran, &waited) != 2) {
-    waited = 0;
-  }
-  fclose(f);
-  return waited;
 }
 
 static void open_socket(load_t *l)
