@@ -3,7 +3,7 @@
  * A socket is a stream that can be dialled. Options that are set before the connection are kept and
  * applied to every descriptor that is made for it. Listening sockets are in b_listen.c.
  */
-#include "b_stream.h"
+#include "b_tls.h"
 
 #include "qn/dial.h"
 #include "qn/sockopt.h"
@@ -53,7 +53,7 @@ static int parse_local(qn_addr_t *a, const char *text, qn_family_t family)
 
 /* --- connect --------------------------------------------------------------------------------- */
 
-enum { C_TIMEOUT, C_BIND, C_NODELAY, C_KEEPALIVE, C_FAMILY, C_HAPPY_EYEBALLS, C_RESOLVER, C_COUNT };
+enum { C_TIMEOUT, C_BIND, C_NODELAY, C_KEEPALIVE, C_FAMILY, C_HAPPY_EYEBALLS, C_RESOLVER, C_TLS, C_COUNT };
 static const qnl_opt_t connect_desc[C_COUNT] = {
     [C_TIMEOUT] = {.name = "timeout", .type = QNL_OPT_SECONDS},
     [C_BIND] = {.name = "bind", .type = QNL_OPT_ANY},
@@ -61,7 +61,8 @@ static const qnl_opt_t connect_desc[C_COUNT] = {
     [C_KEEPALIVE] = {.name = "keepalive", .type = QNL_OPT_ANY},
     [C_FAMILY] = {.name = "family", .type = QNL_OPT_ENUM, .names = family_names},
     [C_HAPPY_EYEBALLS] = {.name = "happy_eyeballs", .type = QNL_OPT_BOOL},
-    [C_RESOLVER] = {.name = "resolver", .type = QNL_OPT_ANY}};
+    [C_RESOLVER] = {.name = "resolver", .type = QNL_OPT_ANY},
+    [C_TLS] = {.name = "tls", .type = QNL_OPT_ANY}};
 
 typedef struct connect_opts {
   uint64_t timeout;
@@ -305,6 +306,19 @@ static void pin_resolver(lua_State *L, int idx, const connect_opts_t *o)
   }
 }
 
+/* Whether the options ask for TLS: then lua/qn/tls/socket.lua does the whole, and calls again
+ * without that option. */
+static bool wants_tls(lua_State *L, int idx)
+{
+  if (!lua_istable(L, idx)) {
+    return false;
+  }
+  lua_getfield(L, idx, "tls");
+  bool wants = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return wants;
+}
+
 /* core.tcp_connect(host, port [, opts]) ! -> socket | nil, err */
 static int core_tcp_connect(lua_State *L)
 {
@@ -313,6 +327,9 @@ static int core_tcp_connect(lua_State *L)
   const char *host = check_host(L, 1);
   uint16_t port = qnl_port(L, 2);
   get_connect_opts(L, 3, "connect", &o);
+  if (wants_tls(L, 3)) {
+    return qnl_tls_call(L, "tcp_connect");
+  }
   QNL_ENTER(L, G, t, core_tcp_connect, "connect");
   pin_resolver(L, 3, &o);
   qnl_stream_t *u = push_socket(L, G);
@@ -328,16 +345,20 @@ static int core_tcp_connect(lua_State *L)
 /* core.unix_connect(path [, opts]) ! -> socket | nil, err */
 static int core_unix_connect(lua_State *L)
 {
-  static const qnl_opt_t desc[] = {{.name = "timeout", .type = QNL_OPT_SECONDS}};
-  qnl_opt_value_t v[1];
+  static const qnl_opt_t desc[] = {{.name = "timeout", .type = QNL_OPT_SECONDS},
+                                   {.name = "tls", .type = QNL_OPT_ANY}};
+  qnl_opt_value_t v[2];
   qnl_state_t *G = qnl_G(L);
   size_t size;
   const char *path = luaL_checklstring(L, 1, &size);
   qn_addr_t a;
-  qnl_opts(L, 2, "connect", desc, 1, v);
+  qnl_opts(L, 2, "connect", desc, 2, v);
   int rc = qn_addr_unix(&a, path, size);
   luaL_argcheck(L, rc != QN_E_INVALID, 1, "invalid socket name");
   luaL_argcheck(L, rc != QN_E_LIMIT, 1, "socket name too long");
+  if (wants_tls(L, 2)) {
+    return qnl_tls_call(L, "unix_connect");
+  }
   QNL_ENTER(L, G, t, core_unix_connect, "connect");
   qnl_stream_t *u = push_socket(L, G);
   set_name(L, u, path[0] == 0 ? path + 1 : path);
@@ -356,6 +377,9 @@ static int socket_connect(lua_State *L)
   const char *host = check_host(L, 2);
   uint16_t port = qnl_port(L, 3);
   get_connect_opts(L, 4, "connect", &o);
+  if (wants_tls(L, 4)) {
+    return qnl_tls_call(L, "socket_connect");
+  }
   if (u->timeouts != NULL && !o.has_timeout) {
     o.timeout = u->timeouts->connect;
   }

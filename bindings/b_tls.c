@@ -175,7 +175,7 @@ static int core_tls_ignore(lua_State *L)
     }
     lua_rawgeti(L, -1, 1);
     lua_rawgeti(L, -2, 2);
-    list[n] = (qn_tls_ignore_t){.err = (int)lua_tointeger(L, -2),
+    list[n] = (qn_tls_ignore_t){.err = qnl_verify_code(lua_tostring(L, -2)),
                                 .cert = qnl_test(L, -1, &qnl_class_certificate)};
     lua_pop(L, 3);
   }

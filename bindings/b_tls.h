@@ -25,6 +25,9 @@ qnl_tls_config_t *qnl_check_tls_config(lua_State *L, int idx);
 void qnl_open_tls_config(lua_State *L, qnl_state_t *G);
 void qnl_open_tls_facts(lua_State *L, qnl_state_t *G);
 
+/* QN_E_VERIFY(n) of the name of a verification error; 0: there is none of this name. */
+int qnl_verify_code(const char *name);
+
 /* One TLS layer of a stream; the topmost is in u->tls. */
 typedef struct qnl_tls_conn {
   qn_tls_t *t;

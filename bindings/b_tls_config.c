@@ -146,7 +146,7 @@ static int set_ignore(lua_State *L, qnl_tls_config_t *u)
     }
     lua_rawgeti(L, -1, 1);
     lua_rawgeti(L, -2, 2);
-    list[n] = (qn_tls_ignore_t){.err = (int)lua_tointeger(L, -2),
+    list[n] = (qn_tls_ignore_t){.err = qnl_verify_code(lua_tostring(L, -2)),
                                 .cert = qnl_test(L, -1, &qnl_class_certificate)};
     lua_pop(L, 3);
   }
@@ -370,6 +370,74 @@ static void config_collect(qnl_state_t *G, void *obj)
   u->c = NULL;
 }
 
+/* A copy of the list (or list of lists) at the top replaces it: fields are read-only. */
+static void copy_list(lua_State *L)
+{
+  luaL_checkstack(L, 8, NULL);
+  lua_newtable(L);
+  lua_pushnil(L);
+  while (lua_next(L, -3) != 0) {
+    lua_pushvalue(L, -2);
+    lua_insert(L, -2);
+    if (lua_istable(L, -1)) {
+      copy_list(L);
+    }
+    lua_rawset(L, -4);
+  }
+  lua_remove(L, -2);
+}
+
+/* Methods, then what lua/qn/tls/configuration.lua has put into the table that belongs to it. */
+static int config_index(lua_State *L)
+{
+  qnl_check_tls_config(L, 1);
+  lua_settop(L, 2);
+  lua_pushvalue(L, 2);
+  lua_rawget(L, lua_upvalueindex(2));
+  if (lua_isnil(L, -1)) {
+    lua_getiuservalue(L, 1, 1);
+    lua_pushvalue(L, 2);
+    lua_rawget(L, -2);
+    if (lua_istable(L, -1)) {
+      copy_list(L);
+    }
+  }
+  return 1;
+}
+
+static int config_newindex(lua_State *L)
+{
+  return luaL_error(L, "attempt to change field '%s' of a qn.TlsConfiguration (use with)",
+                    luaL_tolstring(L, 2, NULL));
+}
+
+/* core.tls_is(value, "configuration" | "certificate" | "key" | "session") -> boolean */
+static int core_tls_is(lua_State *L)
+{
+  static const char *const names[] = {"configuration", "certificate", "key", "session", NULL};
+  static const qnl_class_t *const classes[] = {&qnl_class_tls_config, &qnl_class_certificate,
+                                               &qnl_class_key, &qnl_class_tls_session};
+  lua_pushboolean(L, qnl_test(L, 1, classes[luaL_checkoption(L, 2, NULL, names)]) != NULL);
+  return 1;
+}
+
+int qnl_verify_code(const char *name)
+{
+  for (int n = 1; n < 200; n++) {
+    if (name != NULL && strcmp(qn_err_name(QN_E_VERIFY(n)), name) == 0) {
+      return QN_E_VERIFY(n);
+    }
+  }
+  return 0;
+}
+
+/* core.tls_error_name(text) -> whether it is the code of a verification error */
+static int core_tls_error_name(lua_State *L)
+{
+  lua_pushboolean(L, qnl_verify_code(lua_tostring(L, 1)) != 0);
+  return 1;
+}
+
 static int config_tostring(lua_State *L)
 {
   lua_pushfstring(L, "qn.TlsConfiguration: %p", (void *)qnl_check_tls_config(L, 1));
@@ -377,17 +445,22 @@ static int config_tostring(lua_State *L)
 }
 
 static const qnl_method_t config_methods[] = {{NULL, NULL, 0}};
-static const qnl_method_t config_meta[] = {{"__tostring", config_tostring, 0}, {NULL, NULL, 0}};
+static const qnl_method_t config_meta[] = {{"__tostring", config_tostring, 0},
+                                           {"__newindex", config_newindex, 0},
+                                           {NULL, NULL, 0}};
 qnl_class_t qnl_class_tls_config = {.name = "qn.TlsConfiguration",
                                     .methods = config_methods,
                                     .meta = config_meta,
-                                    .collect = config_collect};
+                                    .collect = config_collect,
+                                    .index = config_index};
 
 void qnl_open_tls_config(lua_State *L, qnl_state_t *G)
 {
   static const qnl_method_t functions[] = {{"tls_config", core_tls_config, 0},
                                            {"tls_own", core_tls_own, 0},
                                            {"tls_set", core_tls_set, 0},
+                                           {"tls_is", core_tls_is, 0},
+                                           {"tls_error_name", core_tls_error_name, 0},
                                            {NULL, NULL, 0}};
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_choices);

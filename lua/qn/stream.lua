@@ -124,6 +124,19 @@ function M.join(a, b, opts)
   return moved[1], moved[2]
 end
 
+-- TLS is loaded with the first stream that is used with it.
+for _, name in ipairs { "start_tls", "tls", "ignore_ssl_errors", "update_keys" } do
+  Stream[name] = function(self, ...)
+    return require "qn.tls.socket".Stream[name](self, ...)
+  end
+end
+local homes <const> = { accept = "qn.tls.server" }
+core.tls_functions(setmetatable({}, { __index = function(self, name)
+  local f = require(homes[name] or "qn.tls.socket").functions[name]
+  rawset(self, name, f)
+  return f
+end }))
+
 -- Handles get their event methods here, and derived classes inherit what was added after their making.
 require "qn.events".extend("Stream")
 for _, derived in ipairs { "Socket", "File" } do

@@ -10,6 +10,8 @@ local M = {}
 local homes <const> = {
   key = "qn.tls.key", generate_key = "qn.tls.key", ciphers = "qn.tls.key", curves = "qn.tls.key",
   certificate = "qn.tls.certificate", certificates = "qn.tls.certificate",
+  configuration = "qn.tls.configuration", default_configuration = "qn.tls.configuration",
+  connect = "qn.tls.socket",
   system_certificates = "qn.tls.certificate", verify = "qn.tls.certificate",
 }
 

@@ -1,0 +1,323 @@
+---TLS on streams: connecting, STARTTLS, what is known of a connection, questions that handshakes ask.
+---
+---Loaded when a stream is first used with TLS (lua/qn/stream.lua). C runs the handshake
+---(bindings/b_tls.c) and calls `functions` below. Must not leave a stream behind on which somebody could
+---write in clear: whoever begins a handshake gets an encrypted stream or a closed one.
+
+local core = require "qn.core"
+local configuration = require "qn.tls.configuration"
+local events = require "qn.events"
+local options = require "qn.options"
+
+---@class qn.tls
+local M = {}
+
+local HANDSHAKE_S <const> = 10 -- the limit of a handshake when none is given
+local CONNECT_S <const> = 30 -- the limit of a whole connect
+
+---What C calls: `question`, `tcp_connect`, `unix_connect`, `socket_connect`.
+M.functions = {}
+
+local used = setmetatable({}, { __mode = "k" }) -- stream -> configuration of its topmost layer
+local before = setmetatable({}, { __mode = "k" }) -- stream -> what ignore_ssl_errors was told before
+
+-- The handshake -------------------------------------------------------------------------------------
+
+-- The name that a stream was connected to, when it can be one of a certificate.
+local function name_of(stream)
+  local name = stream.peer_name and stream:peer_name()
+  if not name or type(stream:peer_address()) == "string" then -- a Unix socket has a path
+    return nil
+  end
+  return name
+end
+
+-- What core.tls_start takes. `at`: text that tells peers apart.
+local function start_options(rest, name, at)
+  if rest.server then
+    return { server = true, ask_sni = rest.sni ~= nil, ignore = rest.ignore }
+  end
+  local server_name = rest.server_name or rest.server_name == nil and name or nil
+  local verify_name = rest.verify_name
+  if verify_name == nil then
+    verify_name = server_name or name
+  end
+  return {
+    server_name = server_name,
+    verify_name = verify_name or "",
+    peer = at and ("%s|%s|%s"):format(at, server_name or "", verify_name or ""),
+    session = rest.session,
+    ignore = rest.ignore,
+  }, verify_name
+end
+
+local function shorter(a, b)
+  if not a or not b then
+    return a or b
+  end
+  return math.min(a, b)
+end
+
+-- true, or nil and why; then the stream is closed, unless nothing was begun.
+local function handshake(stream, config, rest, op, name, at, limit, peer)
+  local o = start_options(rest, name, at)
+  local timeout = rest.timeout
+  if timeout == nil then
+    timeout = HANDSHAKE_S
+  end
+  o.timeout = shorter(timeout, limit)
+  local ignore = before[stream]
+  if ignore then
+    before[stream] = nil
+    o.ignore = (o.ignore == true or ignore == true) or ignore
+  end
+  local old = used[stream]
+  used[stream] = config
+  local ok, err = core.tls_start(stream, config, o, op, peer)
+  if not ok and not core.tls_facts(stream) then
+    used[stream] = old
+  end
+  return ok, err
+end
+
+local function check_name(config, rest, name, where, level)
+  if rest.server or rest.server_name or rest.verify_name ~= nil or name then
+    return
+  end
+  if config.verify == "auto" or config.verify == "peer" then
+    error(where .. ": option 'server_name' is missing: the certificate must be for some name"
+      .. " (verify_name = false accepts any)", level + 1)
+  end
+end
+
+---@class qn.StartTlsOptions: qn.TlsOptions
+---@field server? boolean be the server of this connection (default false)
+---@field timeout? number|false seconds for the handshake (default 10)
+---@field tls? qn.TlsConfiguration|true what the other options are laid on (default: the default configuration)
+
+---@class qn.Stream
+local Stream = {}
+M.Stream = Stream
+
+---Puts a TLS layer on a connected stream and makes its handshake (STARTTLS). The stream may be a socket, one of
+---`qn.pair`, or one that has TLS already. The peer must have sent nothing that was not read: else somebody may have
+---put bytes in front of the handshake, and it fails. Nobody may be waiting on the stream. When a handshake has begun
+---and fails or is cancelled, the stream is closed.
+---
+---Errors: `tls` (CERT_..., ALERT_..., TLS; with `err.alert` and `err.errors`), `protocol` (TLS_DATA: this is not TLS;
+---PLAINTEXT_BUFFERED), `timeout` (phase "tls"), `eof`, `reset`, `busy`, `closed`; those of the options.
+---Qt rows: SSL-02, SSL-17.
+---@async
+---@param opts? qn.StartTlsOptions|qn.TlsConfiguration
+---@return true? ok
+---@return qn.Error? err
+function Stream:start_tls(opts)
+  local config, rest = configuration.from(opts, "start_tls", 3)
+  if not config then
+    return nil, rest
+  end
+  local name = not rest.server and name_of(self) or nil
+  check_name(config, rest, name, "start_tls", 3)
+  local port = name and self:peer_port()
+  return handshake(self, config, rest, "start_tls", name, port and ("%s:%d"):format(name, port))
+end
+
+---What is known of the topmost TLS layer; nil when there is none. Stays readable after the end.
+---Qt rows: SSL-03, SSL-06, SSL-10, SSL-13, Q5-66.
+---@return qn.TlsFacts? facts
+function Stream:tls()
+  local facts = core.tls_facts(self)
+  if facts then
+    facts.configuration = used[self]
+  end
+  return facts
+end
+
+---Says which verification errors are no reason to end: all (no argument), or those in the list, and then only if
+---every error of the handshake is in it. Before a handshake, or in a handler of `ssl_errors`.
+---Qt rows: SSL-11, SSL-12.
+---@param list? (string|qn.Error|{[1]: string, [2]: qn.Certificate})[]
+function Stream:ignore_ssl_errors(list)
+  if list ~= nil and type(list) ~= "table" then
+    error(("bad argument #1 to 'ignore_ssl_errors' (table expected, got %s)"):format(type(list)), 3)
+  end
+  local ok, ignore = pcall(configuration.ignore_list, list == nil or list)
+  if not ok then
+    error(("bad argument #1 to 'ignore_ssl_errors' (%s)"):format(ignore), 3)
+  end
+  local facts = core.tls_facts(self)
+  if facts and not facts.encrypted then
+    assert(core.tls_ignore(self, ignore))
+  else
+    before[self] = ignore
+  end
+end
+
+---New keys for what is sent from now on (TLS 1.3); with `request` the peer is asked to do the same.
+---
+---Errors: `unsupported` (an older version), `closed` (no TLS, or it has ended).
+---@param request? boolean
+---@return true? ok
+---@return qn.Error? err
+function Stream:update_keys(request)
+  if not core.tls_facts(self) then
+    return nil, core.error("closed", "there is no TLS", { code = "NOT_CONNECTED", op = "update_keys" })
+  end
+  return core.tls_key_update(self, request)
+end
+
+-- Questions -----------------------------------------------------------------------------------------
+
+local function ask_handlers(stream, errors)
+  local answer <close> = setmetatable({}, { __close = function()
+    if core.tls_facts(stream) then
+      core.tls_answer(stream, false) -- unless they have been ignored
+    end
+  end })
+  events.dispatch(stream, "ssl_errors", errors)
+  events.settle(stream)
+end
+
+local function ask_sni(stream, choose, name)
+  local config, problem = "refuse", nil
+  local answer <close> = setmetatable({}, { __close = function()
+    if core.tls_facts(stream) then
+      core.tls_answer(stream, config)
+    end
+  end })
+  local chosen = choose(name, stream)
+  if chosen == nil then
+    config = nil
+  elseif chosen ~= false then
+    config, problem = configuration.from(chosen, "sni", 1)
+    if not config then
+      config = "refuse"
+      error(problem, 0)
+    end
+  end
+end
+
+-- C, from the loop: "sni" and the name, or "verify" and the errors. Answered by core.tls_answer.
+function M.functions.question(stream, what, value)
+  if what == "verify" then
+    core.detach(ask_handlers, stream, value):name("ssl_errors of " .. tostring(stream))
+  else
+    local choose = core.tls_own(used[stream]).sni
+    core.detach(ask_sni, stream, choose, value):name("sni of " .. tostring(stream))
+  end
+end
+
+-- Connecting ----------------------------------------------------------------------------------------
+
+-- What was connected must not stay in clear when the handshake does not begin.
+local guard = { __close = function(g)
+  if not g.done then
+    g.socket:abort()
+  end
+end }
+
+local function without_tls(opts)
+  local out = {}
+  for name, value in pairs(opts) do
+    out[name] = value
+  end
+  out.tls = nil
+  return out
+end
+
+-- Runs connect(hold), then the handshake, within the connect's time limit. connect gives the socket.
+local function connect(connecting, opts, host, port, level)
+  local config, rest = configuration.from(opts.tls, "connect", level + 1)
+  if not config then
+    return nil, rest
+  end
+  if rest.server then
+    error("connect: option 'server' is for start_tls", level + 1)
+  end
+  check_name(config, rest, host, "connect", level + 1)
+  local limit = opts.timeout
+  if limit == nil then
+    limit = CONNECT_S
+  end
+  local give_up = limit and core.now() + limit
+  local socket, err = connecting(without_tls(opts))
+  if not socket then
+    return nil, err
+  end
+  local g <close> = setmetatable({ socket = socket }, guard)
+  local at = port and ((host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(host, port)) or nil
+  local left = give_up and math.max(give_up - core.now(), 0)
+  local ok
+  ok, err = handshake(socket, config, rest, "connect", host, at, left, at)
+  g.done = ok
+  if not ok then
+    return nil, err
+  end
+  return socket
+end
+
+function M.functions.tcp_connect(host, port, opts)
+  return connect(function(o)
+    return core.tcp_connect(host, port, o, true)
+  end, opts, tostring(host), port, 3)
+end
+
+function M.functions.unix_connect(path, opts)
+  return connect(function(o)
+    return core.unix_connect(path, o, true)
+  end, opts, nil, nil, 3)
+end
+
+function M.functions.socket_connect(socket, host, port, opts)
+  local ok, err = connect(function(o)
+    local ok, err = socket:connect(host, port, o, true)
+    return ok and socket, err
+  end, opts, tostring(host), port, 3)
+  return ok and true or nil, err
+end
+
+-- Options of a connect that are not those of TLS.
+local SOCKET <const> = { timeout = {}, bind = {}, nodelay = {}, keepalive = {}, family = {}, happy_eyeballs = {},
+  resolver = {}, tls = {} }
+
+---@class qn.TlsConnectOptions: qn.ConnectOptions, qn.TlsOptions
+---@field tls? true|qn.TlsConfiguration|qn.StartTlsOptions what the other options are laid on
+
+---Connects to a host with TLS: the certificate must lead to a trusted one and be for this host. TLS options may
+---stand beside those of the socket. `timeout` (30 s) covers look-up, connect and handshake together, and a handshake
+---takes at most 10 s; `err.phase` says which one it was.
+---
+---Errors: those of `qn.tcp.connect` and of `socket:start_tls`.
+---Qt rows: SSL-01, SSL-15.
+---@async
+---@param host string|qn.Address name or address literal
+---@param port integer
+---@param opts? qn.TlsConnectOptions
+---@return qn.Socket? socket
+---@return qn.Error? err
+function M.connect(host, port, opts)
+  local rules = {}
+  for _, group in ipairs { configuration.RULES, configuration.CONNECTION, SOCKET } do
+    for name, rule in pairs(group) do
+      rules[name] = rule
+    end
+  end
+  opts = options.check(opts, rules, "qn.tls.connect")
+  local sockets, tls = {}, {}
+  for name, value in pairs(opts) do
+    (SOCKET[name] and sockets or tls)[name] = value
+  end
+  if type(opts.tls) == "table" then
+    for name, value in pairs(opts.tls) do
+      if tls[name] == nil then
+        tls[name] = value
+      end
+    end
+  elseif opts.tls ~= nil then
+    tls.tls = opts.tls
+  end
+  sockets.tls = next(tls) and tls or true
+  return core.tcp_connect(host, port, sockets)
+end
+
+return M
