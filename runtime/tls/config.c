@@ -65,7 +65,7 @@ void qn_tls_config_release(qn_tls_config_t *c)
   qn_tls_config_forget(c, NULL);
   qn_free(c->remembered);
   qn__tls_sni_free(c);
-  for (int i = 0; i < 2; i++) {
+  for (size_t i = 0; i < sizeof c->ctx / sizeof *c->ctx; i++) {
     if (c->ctx[i] != NULL) {
       SSL_CTX_free(c->ctx[i]);
     }
@@ -96,7 +96,7 @@ int qn_tls_config_prepare(qn_tls_config_t *c, bool server)
 {
   SSL_CTX *ctx;
   c->problem[0] = 0;
-  return qn__tls_ctx(c, server, &ctx);
+  return qn__tls_ctx(c, server, false, &ctx);
 }
 
 static int begin_set(qn_tls_config_t *c)

@@ -70,7 +70,7 @@ struct qn_tls_config {
   uint8_t *staple;
   size_t staple_size;
   uint8_t id[16]; /* session id context: sessions of one configuration are not another's */
-  SSL_CTX *ctx[2];
+  SSL_CTX *ctx[4]; /* client, server, DTLS client, DTLS server */
   char problem[256];
 };
 
@@ -82,7 +82,7 @@ bool qn__tls_ignores_has(const qn__tls_ignores_t *l, int err, const qn_cert_t *c
 qn_tls_verify_t qn__tls_config_mode(const qn_tls_config_t *c, bool server);
 
 /* ctx.c: the context, built when it is first asked for; also freezes. */
-int qn__tls_ctx(qn_tls_config_t *c, bool server, SSL_CTX **out);
+int qn__tls_ctx(qn_tls_config_t *c, bool server, bool dtls, SSL_CTX **out);
 
 /* session.c */
 void qn__tls_session_setup(qn_tls_config_t *c, SSL_CTX *ctx, bool server);
@@ -102,5 +102,8 @@ int qn__tls_keylog_open(qn_tls_config_t *c);
 void qn__tls_keylog_setup(SSL_CTX *ctx);
 void qn__tls_alert_setup(SSL_CTX *ctx);
 void qn__tls_verify_setup(SSL_CTX *ctx);
+
+/* dtls_shake.c */
+void qn__dtls_cookie_setup(SSL_CTX *ctx);
 
 #endif

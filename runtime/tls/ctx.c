@@ -10,11 +10,11 @@
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/rand.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define DEPTH_DEFAULT 20
+#define SYSTEM_CA "the system's certificates cannot be read"
 
 static int refuse(qn_tls_config_t *c, int err, const char *what)
 {
@@ -24,10 +24,24 @@ static int refuse(qn_tls_config_t *c, int err, const char *what)
                              reason);
 }
 
+/* DTLS 1.0 is a TLS 1.1, and its 1.2 the newest that OpenSSL has. */
+static int datagram_version(int version)
+{
+  return version == 0 || version >= TLS1_2_VERSION ? DTLS1_2_VERSION : DTLS1_VERSION;
+}
+
 static int set_lists(qn_tls_config_t *c, SSL_CTX *ctx)
 {
-  if (!SSL_CTX_set_min_proto_version(ctx, c->min != 0 ? c->min : TLS1_2_VERSION) ||
-      !SSL_CTX_set_max_proto_version(ctx, c->max)) {
+  int min = c->min != 0 ? c->min : TLS1_2_VERSION, max = c->max;
+  if (SSL_CTX_get_ssl_method(ctx) == DTLS_client_method() ||
+      SSL_CTX_get_ssl_method(ctx) == DTLS_server_method()) {
+    if (min > TLS1_2_VERSION) {
+      return refuse(c, QN_E_TLS_CONFIG, "DTLS 1.3 is not available");
+    }
+    min = datagram_version(min);
+    max = datagram_version(max);
+  }
+  if (!SSL_CTX_set_min_proto_version(ctx, min) || !SSL_CTX_set_max_proto_version(ctx, max)) {
     return refuse(c, QN_E_TLS_CONFIG, "these TLS versions are not available");
   }
   if (c->ciphers != NULL && !SSL_CTX_set_cipher_list(ctx, c->ciphers)) {
@@ -69,25 +83,8 @@ static int own_store(qn_tls_config_t *c, X509_STORE *store)
       return rc;
     }
   }
-  if (c->system_ca && !X509_STORE_set_default_paths(store)) {
-    return refuse(c, QN_E_TLS_CONFIG, "the system's certificates cannot be read");
-  }
-  return 0;
-}
-
-/* One for the process: its files are read once. Kept until the process ends. */
-static X509_STORE *system_store;
-static pthread_once_t system_once = PTHREAD_ONCE_INIT;
-
-static void read_system(void)
-{
-  X509_STORE *store = X509_STORE_new();
-  if (store != NULL && X509_STORE_set_default_paths(store)) {
-    system_store = store;
-  } else {
-    X509_STORE_free(store);
-  }
-  ERR_clear_error();
+  int rc = c->system_ca ? qn__trust_add_system(store) : 0;
+  return rc == 0 ? 0 : refuse(c, rc, SYSTEM_CA);
 }
 
 static int set_trust(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
@@ -98,11 +95,12 @@ static int set_trust(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
   if (qn__tls_config_mode(c, server) == QN_TLS_VERIFY_NONE) {
     return 0; /* nobody asks: the files need not be read */
   }
-  pthread_once(&system_once, read_system);
-  if (system_store == NULL) {
-    return qn__tls_config_fail(c, -ENOMEM, "the system's certificates cannot be read");
+  X509_STORE *store = NULL;
+  int rc = qn__trust_system_store(&store);
+  if (rc < 0) {
+    return refuse(c, rc, SYSTEM_CA);
   }
-  SSL_CTX_set1_cert_store(ctx, system_store);
+  SSL_CTX_set1_cert_store(ctx, store);
   return 0;
 }
 
@@ -186,14 +184,17 @@ static bool new_id(qn_tls_config_t *c)
          RAND_bytes(c->id, sizeof c->id) == 1;
 }
 
-int qn__tls_ctx(qn_tls_config_t *c, bool server, SSL_CTX **out)
+int qn__tls_ctx(qn_tls_config_t *c, bool server, bool dtls, SSL_CTX **out)
 {
-  if (c->ctx[server] == NULL) {
+  size_t at = (size_t)server + 2 * (size_t)dtls;
+  if (c->ctx[at] == NULL) {
     ERR_clear_error();
     if (server && c->own_count == 0) {
       return qn__tls_config_fail(c, QN_E_TLS_CONFIG, "a server needs a certificate and its key");
     }
-    SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+    SSL_CTX *ctx = SSL_CTX_new(dtls     ? server ? DTLS_server_method() : DTLS_client_method()
+                               : server ? TLS_server_method()
+                                        : TLS_client_method());
     if (ctx == NULL || !new_id(c)) {
       SSL_CTX_free(ctx);
       return refuse(c, -ENOMEM, "no memory for TLS");
@@ -205,9 +206,12 @@ int qn__tls_ctx(qn_tls_config_t *c, bool server, SSL_CTX **out)
       return rc;
     }
     ERR_clear_error();
-    c->ctx[server] = ctx;
+    if (dtls && server) {
+      qn__dtls_cookie_setup(ctx);
+    }
+    c->ctx[at] = ctx;
     c->frozen = true;
   }
-  *out = c->ctx[server];
+  *out = c->ctx[at];
   return 0;
 }

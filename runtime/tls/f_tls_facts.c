@@ -17,6 +17,8 @@ const char *qn_tls_version_name(int version)
   case QN_TLS_1_1: return "TLSv1.1";
   case QN_TLS_1_2: return "TLSv1.2";
   case QN_TLS_1_3: return "TLSv1.3";
+  case DTLS1_VERSION: return "DTLSv1";
+  case DTLS1_2_VERSION: return "DTLSv1.2";
   default: return "unknown";
   }
 }

@@ -27,10 +27,12 @@ struct qn_tls {
   qn_filter_t filter; /* first */
   unsigned refs;
   bool server, used, attached, no_sni, up, shaken;
+  bool is_dtls;    /* no filter of a stream, but the engine of an association (dtls_i.h) */
   bool wrote;      /* the BIO wrote since the last look */
   bool ended;      /* the layer below has ended */
   bool said_close; /* close_notify was sent (or must not be any more) */
   bool hello_asked, verify_asked, verified, ignore_all;
+  bool poison; /* the next read gives a record that is too large */
   int8_t verify_answer; /* 0 none yet, 1 accept, -1 refuse */
   uint8_t wait;         /* qn__tls_wait_t */
   uint8_t quiet;        /* records in a row that brought no data */
@@ -40,6 +42,7 @@ struct qn_tls {
   int failed;     /* what ended it */
   int verify_err; /* the first error that was not ignored */
   int alert_in, alert_out;
+  uint32_t shake_bytes; /* read in the handshake */
   uint32_t burst;   /* bytes sent since the last pause, up to BURST_SMALL */
   uint64_t sent_at; /* loop time of the last write, ms */
   SSL *ssl;
@@ -52,6 +55,8 @@ struct qn_tls {
   qn__tls_ignores_t ignore;
   SSL_SESSION *session; /* came by itself */
   char *problem;
+  void (*go_on)(qn_tls_t *t); /* DTLS: a question was answered */
+  void *owner;                /* DTLS: the association */
 };
 
 extern const qn_filter_ops_t qn__tls_ops;
@@ -62,6 +67,11 @@ static inline qn_tls_config_t *qn__tls_effective(const qn_tls_t *t)
   return t->chosen != NULL ? t->chosen : t->config;
 }
 /* f_tls_new.c */
+/* What qn_tls_new does, with another kind of BIO; `bio` makes it. */
+int qn__tls_make(qn_tls_config_t *c, const qn_tls_opts_t *opts, bool dtls,
+                 BIO *(*bio)(qn_tls_t *t), void *owner, qn_tls_t **out);
+/* A question of the handshake was answered: it goes on. */
+void qn__tls_go_on(qn_tls_t *t);
 void qn__tls_say(qn_tls_t *t, const char *text);
 void qn__tls_event(qn_tls_t *t, int event, int value);
 
@@ -73,8 +83,8 @@ int qn__tls_failure(qn_tls_t *t, bool handshake);
 
 /* verify_peer.c: 0 accepted, QN_AGAIN (asked), or the error. Once the handshake is complete. */
 int qn__tls_verify_late(qn_tls_t *t);
-/* Whether the errors so far are accepted. */
-bool qn__tls_faults_pass(qn_tls_t *t);
+/* A server's handshake was held and the answer is no: the next step of it fails. */
+void qn__tls_refuse_held(qn_tls_t *t);
 
 /* sni.c: switches to another configuration: 0 or an error. */
 int qn__tls_switch(qn_tls_t *t, qn_tls_config_t *c);

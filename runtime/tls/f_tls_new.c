@@ -138,11 +138,11 @@ static int set_client(qn_tls_t *t, const qn_tls_opts_t *o)
   return 0;
 }
 
-static int set_up(qn_tls_t *t, SSL_CTX *ctx, const qn_tls_opts_t *o)
+static int set_up(qn_tls_t *t, SSL_CTX *ctx, const qn_tls_opts_t *o, BIO *(*make)(qn_tls_t *t))
 {
   ERR_clear_error();
   t->ssl = SSL_new(ctx);
-  BIO *bio = t->ssl != NULL ? qn__tls_bio(t) : NULL;
+  BIO *bio = t->ssl != NULL ? make(t) : NULL;
   if (bio == NULL || !SSL_set_app_data(t->ssl, t)) {
     BIO_free(bio);
     return qn__ossl_fail(-ENOMEM);
@@ -158,23 +158,26 @@ static int set_up(qn_tls_t *t, SSL_CTX *ctx, const qn_tls_opts_t *o)
   return rc;
 }
 
-int qn_tls_new(qn_tls_config_t *c, const qn_tls_opts_t *opts, qn_tls_t **out)
+int qn__tls_make(qn_tls_config_t *c, const qn_tls_opts_t *opts, bool dtls,
+                 BIO *(*bio)(qn_tls_t *t), void *owner, qn_tls_t **out)
 {
   SSL_CTX *ctx;
   c->problem[0] = 0;
-  int rc = qn__tls_ctx(c, opts->server, &ctx);
+  int rc = qn__tls_ctx(c, opts->server, dtls, &ctx);
   qn_tls_t *t = rc == 0 ? qn_calloc(1, sizeof *t) : NULL;
   if (t == NULL) {
     return rc < 0 ? rc : -ENOMEM;
   }
   t->filter.ops = &qn__tls_ops;
   t->refs = 1;
+  t->is_dtls = dtls;
+  t->owner = owner;
   t->server = opts->server;
   t->hooks = opts->hooks;
   t->alert_in = t->alert_out = -1;
   t->config = c;
   qn_tls_config_retain(c);
-  rc = set_up(t, ctx, opts);
+  rc = set_up(t, ctx, opts, bio);
   if (rc < 0) {
     if (rc == QN_E_INVALID) {
       (void)qn__tls_config_fail(c, rc, "no name to verify the peer's certificate against");
@@ -186,11 +189,28 @@ int qn_tls_new(qn_tls_config_t *c, const qn_tls_opts_t *opts, qn_tls_t **out)
   return 0;
 }
 
+int qn_tls_new(qn_tls_config_t *c, const qn_tls_opts_t *opts, qn_tls_t **out)
+{
+  return qn__tls_make(c, opts, false, qn__tls_bio, NULL, out);
+}
+
+void qn__tls_go_on(qn_tls_t *t)
+{
+  if (t->go_on != NULL) {
+    t->go_on(t);
+  } else if (t->attached) {
+    qn_stream_wake(t->filter.stream, QN_WAKE_START);
+  }
+}
+
 int qn_tls_start(qn_tls_t *t, qn_stream_t *s, qn_op_t *op)
 {
   if (t->used) {
     return QN_E_BUSY;
   }
+  /* A ClientHello that was read ahead is no plaintext that somebody has put in front. */
+  qn_slice_t rest = qn_stream_data(s);
+  t->filter.takes_rest = t->server && rest.size != 0 && rest.data[0] == SSL3_RT_HANDSHAKE;
   t->attached = true; /* it is started inside of the push */
   t->used = true;
   qn_tls_retain(t); /* the stream's */

@@ -152,7 +152,7 @@ int qn__tls_switch(qn_tls_t *t, qn_tls_config_t *c)
   if (c == qn__tls_effective(t)) {
     return 0;
   }
-  int rc = qn__tls_ctx(c, true, &ctx);
+  int rc = qn__tls_ctx(c, true, t->is_dtls, &ctx);
   if (rc < 0) {
     qn__tls_say(t, c->problem);
     return rc;
@@ -192,9 +192,7 @@ void qn_tls_answer_config(qn_tls_t *t, qn_tls_config_t *c, int err)
   }
   if (t->wait == QN__TLS_WAIT_CONFIG) {
     t->wait = QN__TLS_WAIT_NONE;
-    if (t->attached) {
-      qn_stream_wake(t->filter.stream, QN_WAKE_START);
-    }
+    qn__tls_go_on(t);
   }
 }
 

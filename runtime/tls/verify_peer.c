@@ -2,8 +2,8 @@
  * on".
  *
  * Called by OpenSSL in the middle of a handshake. All errors are collected, not the first only, and
- * they are this connection's. The embedder may be asked; a client's handshake is held meanwhile
- * (SSL_set_retry_verify), a server's connection before it is up. Must not accept a resumed session
+ * they are this connection's. The embedder may be asked; a client's handshake is held meanwhile by
+ * SSL_set_retry_verify, a server's by giving it nothing to read. Must not accept a resumed session
  * for another name: name and noted errors are looked at again.
  * Invariant: `verified` = the errors in the list are those of this handshake.
  */
@@ -194,9 +194,7 @@ void qn_tls_answer_verify(qn_tls_t *t, bool accept)
   }
   t->verify_answer = accept ? 1 : -1;
   t->wait = QN__TLS_WAIT_NONE;
-  if (t->attached) {
-    qn_stream_wake(t->filter.stream, QN_WAKE_START);
-  }
+  qn__tls_go_on(t);
 }
 
 /* OpenSSL: 1 accept (or held), 0 refuse. */
@@ -219,19 +217,17 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
     }
     t->verified = true;
   }
-  int rc = t->server && t->io_error == 0 && t->hooks.verify != NULL && t->verify_answer == 0
-               ? 0 /* asked when the handshake is complete */
-               : decide(t);
+  int rc = decide(t);
   const qn__tls_fault_t *f = first_serious(t);
   f = f == NULL && t->fault_count != 0 ? &t->faults[0] : f;
   int code = f != NULL ? -f->err - 5200 : X509_V_OK;
   /* What the session remembers; the alert is chosen by it. */
   X509_STORE_CTX_set_error(ctx,
                            code < QN_TLS_VERIFY_NO_PEER_CERT ? code : X509_V_ERR_CERT_REJECTED);
-  if (rc == QN_AGAIN) {
+  if (rc == QN_AGAIN && !t->server) {
     return SSL_set_retry_verify(ssl) > 0;
   }
-  return rc == 0;
+  return rc == 0 || rc == QN_AGAIN; /* servers: bio.c gives nothing more to read for now */
 }
 
 void qn__tls_verify_setup(SSL_CTX *ctx) { SSL_CTX_set_cert_verify_callback(ctx, verify, NULL); }
@@ -256,7 +252,8 @@ static int look_again(qn_tls_t *t)
   return rc;
 }
 
-int qn__tls_verify_late(qn_tls_t *t)
+/* Once the handshake is complete: 0, QN_AGAIN or the error. */
+static int verify_again(qn_tls_t *t)
 {
   if (!t->verified && SSL_session_reused(t->ssl)) {
     int rc = look_again(t);
@@ -265,4 +262,39 @@ int qn__tls_verify_late(qn_tls_t *t)
     }
   }
   return t->fault_count != 0 ? decide(t) : 0;
+}
+
+/* The signature behind a refused certificate is not looked at: alert handshake_failure. */
+static int no_signature(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, int nid, void *other,
+                        void *arg)
+{
+  (void)ssl, (void)ctx, (void)bits, (void)nid, (void)other, (void)arg;
+  return op != SSL_SECOP_SIGALG_CHECK;
+}
+
+void qn__tls_refuse_held(qn_tls_t *t)
+{
+  (void)refuse(t);
+  SSL_set_security_callback(t->ssl, no_signature);
+}
+
+/* OpenSSL has no call that sends an alert when a handshake is complete, but it sends one for a
+ * record that is too large. */
+static void alert_late(qn_tls_t *t)
+{
+  uint8_t byte;
+  size_t n;
+  ERR_clear_error();
+  t->poison = true;
+  (void)SSL_read_ex(t->ssl, &byte, 1, &n);
+  ERR_clear_error();
+}
+
+int qn__tls_verify_late(qn_tls_t *t)
+{
+  int rc = verify_again(t);
+  if (rc < 0 && rc != QN_AGAIN && t->server && !t->is_dtls) {
+    alert_late(t);
+  }
+  return rc;
 }
