@@ -53,7 +53,17 @@ static int parse_local(qn_addr_t *a, const char *text, qn_family_t family)
 
 /* --- connect --------------------------------------------------------------------------------- */
 
-enum { C_TIMEOUT, C_BIND, C_NODELAY, C_KEEPALIVE, C_FAMILY, C_HAPPY_EYEBALLS, C_RESOLVER, C_TLS, C_COUNT };
+enum {
+  C_TIMEOUT,
+  C_BIND,
+  C_NODELAY,
+  C_KEEPALIVE,
+  C_FAMILY,
+  C_HAPPY_EYEBALLS,
+  C_RESOLVER,
+  C_TLS,
+  C_COUNT
+};
 static const qnl_opt_t connect_desc[C_COUNT] = {
     [C_TIMEOUT] = {.name = "timeout", .type = QNL_OPT_SECONDS},
     [C_BIND] = {.name = "bind", .type = QNL_OPT_ANY},
@@ -208,6 +218,7 @@ static int connect_fail(lua_State *L, qnl_stream_t *u, int code, const char *hos
     message = sum_up(L, code, v, n);
   }
   const char *phase = qn_dial_phase(u->s);
+  qn_stream_hold(u->s, false);
   qnl_fail_info(L, &(qnl_errinfo_t){.code = code,
                                     .op = "connect",
                                     .peer = peer,
@@ -240,18 +251,27 @@ static int push_connected(lua_State *L, qnl_task_t *t, int64_t result)
 /* A connect function that is cancelled leaves nothing behind: the half-made socket was its own. */
 static void abandon_connect(qnl_task_t *t)
 {
+  qn_stream_t *s = ((qnl_stream_t *)t->wait.obj)->s;
+  qn_stream_hold(s, false);
   if (t->wait.b != 0) {
-    qn_stream_abort(((qnl_stream_t *)t->wait.obj)->s);
+    qn_stream_abort(s);
   }
 }
 
+/* What core.hold is: the argument of lua/qn/tls/socket.lua, which is going to push a layer. */
+static const char key_hold = 0;
+
+static bool is_held(lua_State *L, int idx) { return lua_touserdata(L, idx) == &key_hold; }
+
+/* `hold`: nothing passes until the layer is there that the caller is going to push. */
 static int start(lua_State *L, qnl_task_t *t, qnl_stream_t *u, const qn_dial_opts_t *d, int port,
-                 int result_idx)
+                 int result_idx, bool hold)
 {
   t->wait.obj = u;
   t->wait.a = port;
   t->wait.b = result_idx;
   t->wait.phase = "connect";
+  qn_stream_hold(u->s, hold);
   int rc = qn_dial(u->s, d, &t->op);
   if (rc == QN_AGAIN) {
     if (result_idx == 0) {
@@ -319,11 +339,12 @@ static bool wants_tls(lua_State *L, int idx)
   return wants;
 }
 
-/* core.tcp_connect(host, port [, opts]) ! -> socket | nil, err */
+/* core.tcp_connect(host, port [, opts [, hold]]) ! -> socket | nil, err */
 static int core_tcp_connect(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   connect_opts_t o;
+  lua_settop(L, 4);
   const char *host = check_host(L, 1);
   uint16_t port = qnl_port(L, 2);
   get_connect_opts(L, 3, "connect", &o);
@@ -339,10 +360,10 @@ static int core_tcp_connect(lua_State *L)
     return connect_fail(L, u, rc, host, port);
   }
   qn_dial_opts_t d = dial_opts(&o, host, port);
-  return start(L, t, u, &d, port, lua_gettop(L));
+  return start(L, t, u, &d, port, lua_gettop(L), is_held(L, 4));
 }
 
-/* core.unix_connect(path [, opts]) ! -> socket | nil, err */
+/* core.unix_connect(path [, opts [, hold]]) ! -> socket | nil, err */
 static int core_unix_connect(lua_State *L)
 {
   static const qnl_opt_t desc[] = {{.name = "timeout", .type = QNL_OPT_SECONDS},
@@ -350,6 +371,7 @@ static int core_unix_connect(lua_State *L)
   qnl_opt_value_t v[2];
   qnl_state_t *G = qnl_G(L);
   size_t size;
+  lua_settop(L, 3);
   const char *path = luaL_checklstring(L, 1, &size);
   qn_addr_t a;
   qnl_opts(L, 2, "connect", desc, 2, v);
@@ -365,15 +387,16 @@ static int core_unix_connect(lua_State *L)
   connect_opts_t o = {.timeout = v[0].set ? (uint64_t)v[0].i : QN_CONNECT_TIMEOUT_DEFAULT_MS};
   qn_dial_opts_t d = dial_opts(&o, NULL, 0);
   d.address = &a;
-  return start(L, t, u, &d, -1, lua_gettop(L));
+  return start(L, t, u, &d, -1, lua_gettop(L), is_held(L, 3));
 }
 
-/* socket:connect(host, port [, opts]) ! -> true | nil, err */
+/* socket:connect(host, port [, opts [, hold]]) ! -> true | nil, err */
 static int socket_connect(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   connect_opts_t o;
   qnl_stream_t *u = qnl_check(L, 1, &qnl_class_socket);
+  lua_settop(L, 5);
   const char *host = check_host(L, 2);
   uint16_t port = qnl_port(L, 3);
   get_connect_opts(L, 4, "connect", &o);
@@ -395,7 +418,7 @@ static int socket_connect(lua_State *L)
     return connect_fail(L, u, rc, host, port);
   }
   qn_dial_opts_t d = dial_opts(&o, host, port);
-  return start(L, t, u, &d, port, 0);
+  return start(L, t, u, &d, port, 0, is_held(L, 5));
 }
 
 /* core.tcp_socket([opts]) -> unconnected socket */
@@ -565,6 +588,8 @@ void qnl_open_socket(lua_State *L, qnl_state_t *G)
                                            {"unix_connect", core_unix_connect, 0},
                                            {"adopt", core_adopt, 0},
                                            {NULL, NULL, 0}};
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&key_hold);
+  lua_setfield(L, -2, "hold");
   qnl_class_register(L, G, &qnl_class_socket);
   qnl_inherit(L, &qnl_class_socket, &qnl_class_stream);
   qnl_setfuncs(L, G, functions);

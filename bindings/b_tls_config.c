@@ -1,9 +1,9 @@
 /* b_tls_config.c: the class qn.TlsConfiguration: what lua/qn/tls/configuration.lua sets up.
  *
- * core.tls_config() makes an empty one, core.tls_set(config, what, ...) changes it: true, or nil and
- * an error that says why. Options were checked in Lua; certificates and keys are values or the bytes
- * of PEM or DER. The functions of an `alpn` choice run here, in the middle of a handshake, on a
- * thread of their own, and must not wait.
+ * core.tls_config() makes an empty one, core.tls_set(config, what, ...) changes it: true, or nil
+ * and an error that says why. Options were checked in Lua; certificates and keys are values or the
+ * bytes of PEM or DER. The functions of an `alpn` choice run here, in the middle of a handshake, on
+ * a thread of their own, and must not wait.
  */
 #include "b_tls.h"
 
@@ -257,11 +257,11 @@ enum {
   SET_FORGET
 };
 static const char *const set_names[] = {
-    "versions",        "ciphers",     "ciphersuites", "curves",  "ca",          "ca_path",
-    "system_ca",       "verify",      "verify_depth", "ignore",  "pin_sha256",  "cert",
-    "client_ca",       "alpn",        "alpn_choice",  "sessions", "tickets",    "ticket_keys",
-    "rotate",          "sni",         "keylog",       "ocsp",    "ocsp_staple", "prepare",
-    "forget",          NULL};
+    "versions",  "ciphers", "ciphersuites", "curves",   "ca",          "ca_path",
+    "system_ca", "verify",  "verify_depth", "ignore",   "pin_sha256",  "cert",
+    "client_ca", "alpn",    "alpn_choice",  "sessions", "tickets",     "ticket_keys",
+    "rotate",    "sni",     "keylog",       "ocsp",     "ocsp_staple", "prepare",
+    "forget",    NULL};
 static const char *const verify_names[] = {"auto", "none", "query", "peer", NULL};
 
 static int set_staple(lua_State *L, qnl_tls_config_t *u)
@@ -293,8 +293,7 @@ static int set_one(lua_State *L, qnl_tls_config_t *u, int what)
   case SET_CA_PATH: return qn_tls_config_add_ca_path(c, luaL_checkstring(L, 3));
   case SET_SYSTEM_CA: return qn_tls_config_set_system_ca(c, lua_toboolean(L, 3));
   case SET_VERIFY:
-    return qn_tls_config_set_verify(c,
-                                    (qn_tls_verify_t)luaL_checkoption(L, 3, NULL, verify_names));
+    return qn_tls_config_set_verify(c, (qn_tls_verify_t)luaL_checkoption(L, 3, NULL, verify_names));
   case SET_DEPTH: return qn_tls_config_set_depth(c, (int)luaL_checkinteger(L, 3));
   case SET_IGNORE: return set_ignore(L, u);
   case SET_PINS: return set_blocks(L, u, true);
@@ -445,9 +444,8 @@ static int config_tostring(lua_State *L)
 }
 
 static const qnl_method_t config_methods[] = {{NULL, NULL, 0}};
-static const qnl_method_t config_meta[] = {{"__tostring", config_tostring, 0},
-                                           {"__newindex", config_newindex, 0},
-                                           {NULL, NULL, 0}};
+static const qnl_method_t config_meta[] = {
+    {"__tostring", config_tostring, 0}, {"__newindex", config_newindex, 0}, {NULL, NULL, 0}};
 qnl_class_t qnl_class_tls_config = {.name = "qn.TlsConfiguration",
                                     .methods = config_methods,
                                     .meta = config_meta,

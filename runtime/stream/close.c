@@ -144,7 +144,7 @@ void qn__teardown(qn_stream_t *s, bool abort)
     keep_addrs(s);
   }
   qn__note_progress(s);
-  s->closing = false;
+  s->closing = s->held = false;
   qn__stack_close(s, abort);
   emit_end(s);
   s->over = true; /* CLOSED is the last event, also when the bottom filter is gone already */
@@ -169,6 +169,9 @@ void qn__connection_failed(qn_stream_t *s, int err)
     s->write_error = err;
   }
   qn__stream_set_error(s, err);
+  if (s->extra != NULL) {
+    qn_buf_free(&s->extra->pre); /* had waited for a layer */
+  }
   qn__teardown(s, true);
   qn__writers_settle(s, err);
   if (s->reader != NULL || s->read_hold != NULL) {
@@ -247,10 +250,10 @@ static void close_unconnected(qn_stream_t *s)
 
 void qn__close_step(qn_stream_t *s)
 {
-  if (s->top == NULL || !s->closed || !s->established) {
+  if (s->top == NULL || !s->closed || !s->established || qn__awaits_layer(s)) {
     return;
   }
-  if (!s->closing) { /* a close that had waited for the dial */
+  if (!s->closing) { /* a close that had waited for the dial, or for a layer */
     s->closing = true;
     qn__stream_set_state(s, QN_STATE_CLOSING);
   }
@@ -292,16 +295,20 @@ void qn_stream_close(qn_stream_t *s)
   }
   s->closed = true;
   settle_waiters(s);
+  bool has_bytes = s->extra != NULL && qn_buf_size(&s->extra->pre) != 0;
   if (s->established && s->top != NULL) {
     qn_stream_retain(s);
     s->self_ref = true;
+    if (has_bytes && qn__awaits_layer(s)) {
+      return; /* goes on until they are sent */
+    }
+    s->held = false;
     s->starting = false; /* a handshake of a pushed layer goes no further */
     settle_starter(s, QN_E_CLOSED);
     drop_unread(s);
     qn__update_pause(s);
     qn__close_step(s);
   } else if (s->top != NULL || s->dial != NULL || qn__connecting(s)) {
-    bool has_bytes = s->extra != NULL && qn_buf_size(&s->extra->pre) != 0;
     if (has_bytes) { /* goes on until they are sent */
       qn_stream_retain(s);
       s->self_ref = true;

@@ -200,6 +200,9 @@ static void went_up(qn_stream_t *s)
     qn__stream_set_state(s, QN_STATE_CONNECTED);
     qn__stream_emit(s, QN_EVENT_CONNECTED, 0);
   }
+  if (s->held) {
+    return; /* what waits goes through the layer that comes */
+  }
   (void)qn__send_pre(s); /* a failure is the writing side's: its waiters get it */
   if (s->reader != NULL || s->read_hold != NULL || s->ahead) {
     qn_stream_wake(s, QN_WAKE_READ);
@@ -306,17 +309,18 @@ int qn__stream_plug(qn_stream_t *s, qn_filter_t *f)
 int qn_stream_push(qn_stream_t *s, qn_filter_t *f, qn_op_t *op)
 {
   int depth = 1;
-  if (s->closed) {
+  if (s->closed && !(s->held && s->self_ref)) {
     return QN_E_CLOSED;
   }
   if (s->top == NULL || (!s->started && op != NULL)) {
     return QN_E_NOT_CONNECTED;
   }
-  if (s->starting || s->reader != NULL || s->read_hold != NULL || s->write_hold != NULL ||
-      !qn__list_empty(&s->writers)) {
+  bool waits = s->reader != NULL || s->read_hold != NULL || s->write_hold != NULL ||
+               !qn__list_empty(&s->writers);
+  if (s->starting || (waits && !s->held)) {
     return QN_E_BUSY;
   }
-  if (qn_buf_size(&s->top->rd) != 0) {
+  if (qn_buf_size(&s->top->rd) != 0 && !f->takes_rest) {
     return QN_E_PLAINTEXT;
   }
   for (qn_filter_t *g = s->top; g != NULL; g = g->below) {
@@ -328,6 +332,7 @@ int qn_stream_push(qn_stream_t *s, qn_filter_t *f, qn_op_t *op)
   f->stream = s;
   f->below = s->top;
   s->top = f;
+  s->held = false; /* it is not up, and so nothing passes still */
   if (!s->started) {
     return 0;
   }
@@ -336,6 +341,18 @@ int qn_stream_push(qn_stream_t *s, qn_filter_t *f, qn_op_t *op)
     s->top = f->below; /* still the caller's */
   }
   return rc;
+}
+
+void qn_stream_hold(qn_stream_t *s, bool on)
+{
+  if (s->held == on) {
+    return;
+  }
+  s->held = on;
+  if (!on && s->top != NULL && s->top->up && s->established) {
+    went_up(s); /* without a layer */
+  }
+  qn__update_pause(s);
 }
 
 void qn__stream_drop_filters(qn_stream_t *s)

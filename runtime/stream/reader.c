@@ -61,6 +61,8 @@ void qn__update_pause(qn_stream_t *s)
     wanted = false;
   } else if (!s->top->up) {
     wanted = s->top->below != NULL; /* handshakes read */
+  } else if (s->held) {
+    wanted = false;
   } else if (s->read_hold != NULL) {
     wanted = s->read_hold->waits;
   } else {

@@ -110,6 +110,7 @@ struct qn_stream {
   bool over : 1; /* the connection was torn down: CLOSED is to come */
   bool gone_early : 1;
   bool no_reading : 1; /* there is no reading side at all */
+  bool held : 1;       /* nothing passes until a layer has been pushed */
   int error, read_error, write_error;
 
   qn_op_t *reader;
@@ -127,7 +128,15 @@ struct qn_stream {
   uint64_t accepted, sent;
 };
 
-static inline bool qn__is_up(const qn_stream_t *s) { return s->top != NULL && s->top->up; }
+static inline bool qn__is_up(const qn_stream_t *s)
+{
+  return s->top != NULL && s->top->up && !s->held;
+}
+/* A layer is about to be pushed, or is making its handshake. */
+static inline bool qn__awaits_layer(const qn_stream_t *s)
+{
+  return s->held || (s->starting && s->established);
+}
 static inline bool qn__connecting(const qn_stream_t *s)
 {
   return s->state == QN_STATE_HOST_LOOKUP || s->state == QN_STATE_CONNECTING;

@@ -473,7 +473,7 @@ void qn__writer_run(qn_stream_t *s)
 {
   int rc;
   s->blocked = false;
-  if (s->closed) {
+  if (s->closed && !qn__awaits_layer(s)) {
     qn__close_step(s);
     return;
   }
@@ -498,7 +498,7 @@ void qn__flush_run(qn_ready_t *r)
     return;
   }
   qn_stream_retain(s);
-  if (s->closed) {
+  if (s->closed && !qn__awaits_layer(s)) {
     qn__close_step(s);
   } else if (flush_or_fail(s, &rc) && rc == 0 &&
              (head_writer(s) != NULL || (s->write_hold != NULL && s->write_hold->waits))) {

@@ -258,19 +258,19 @@ end
 
 function M.functions.tcp_connect(host, port, opts)
   return connect(function(o)
-    return core.tcp_connect(host, port, o, true)
+    return core.tcp_connect(host, port, o, core.hold)
   end, opts, tostring(host), port, 3)
 end
 
 function M.functions.unix_connect(path, opts)
   return connect(function(o)
-    return core.unix_connect(path, o, true)
+    return core.unix_connect(path, o, core.hold)
   end, opts, nil, nil, 3)
 end
 
 function M.functions.socket_connect(socket, host, port, opts)
   local ok, err = connect(function(o)
-    local ok, err = socket:connect(host, port, o, true)
+    local ok, err = socket:connect(host, port, o, core.hold)
     return ok and socket, err
   end, opts, tostring(host), port, 3)
   return ok and true or nil, err

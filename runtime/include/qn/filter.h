@@ -79,6 +79,7 @@ struct qn_filter {
   size_t room;  /* the most that the next fill should add; set by the one above before each fill */
   bool up;      /* start has succeeded */
   bool leaving; /* qn_filter_leave was called */
+  bool takes_rest; /* set before a push: what is buffered belongs to this layer already */
 };
 
 /* Puts `f` on top; `f` is the stream's from success (0 or QN_AGAIN) on. On a live stream it is

@@ -68,6 +68,11 @@ QN_API void qn_streams_close(qn_loop_t *loop);
 QN_API bool qn_streams_closing(qn_loop_t *loop);
 QN_API void qn_streams_abort(qn_loop_t *loop);
 
+/* on, before the stream is connected: once it is, nothing passes (what is written is kept, reads
+ * wait) until a layer has been pushed and is up, so that nothing goes out below it. The push may
+ * find waiting readers and writers then. off: no layer comes. */
+QN_API void qn_stream_hold(qn_stream_t *s, bool on);
+
 /* --- reading --------------------------------------------------------------------------------- */
 
 typedef enum qn_want_kind {
