@@ -47,7 +47,12 @@ static const event_name_t stream_events[] = {{"state_changed", QN_EVENT_STATE},
                                              {"alert_received", QNL_EVENT_ALERT_RECEIVED},
                                              {"alert_sent", QNL_EVENT_ALERT_SENT},
                                              {"new_session", QNL_EVENT_SESSION}};
-static const event_name_t listener_events[] = {{"new_connection", 'c'}, {"accept_error", 'e'}};
+static const event_name_t listener_events[] = {{"new_connection", 'c'},
+                                               {"accept_error", 'e'},
+                                               {"handshake_started", QNL_EVENT_HANDSHAKE_STARTED},
+                                               {"handshake_error", QNL_EVENT_HANDSHAKE_ERROR},
+                                               {"ssl_errors", QNL_EVENT_HANDSHAKE_SSL_ERRORS}};
+enum { LISTENER_PLAIN = 2 }; /* so many of them without TLS */
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
 /* --- taking notes (no Lua) ------------------------------------------------------------------- */
@@ -91,6 +96,26 @@ static void listener_observer(qn_listener_t *l, char event, int err, void *data)
 {
   (void)l;
   add_note(data, event, err, false);
+}
+
+/* New connections of a TLS server are those that are ready: qnl_listener_note. */
+static void tls_listener_observer(qn_listener_t *l, char event, int err, void *data)
+{
+  if (event != 'c') {
+    listener_observer(l, event, err, data);
+  }
+}
+
+bool qnl_listener_observed(const qnl_listener_t *u, unsigned event)
+{
+  return u->emitter != NULL && (u->emitter->mask & event) != 0;
+}
+
+void qnl_listener_note(const qnl_listener_t *u, char event)
+{
+  if (u->emitter != NULL && (u->emitter->mask & (unsigned)event) == (unsigned)event) {
+    add_note(u->emitter, event, 0, false);
+  }
 }
 
 /* --- handing them to Lua --------------------------------------------------------------------- */
@@ -335,7 +360,8 @@ static int find_event(lua_State *L, int idx, const event_name_t *names, int n)
 
 static int event_of(lua_State *L, const qnl_listener_t *listener, int idx)
 {
-  return listener != NULL ? find_event(L, idx, listener_events, COUNT(listener_events))
+  int n = listener != NULL && listener->tls == NULL ? LISTENER_PLAIN : COUNT(listener_events);
+  return listener != NULL ? find_event(L, idx, listener_events, n)
                           : find_event(L, idx, stream_events, COUNT(stream_events));
 }
 
@@ -376,7 +402,11 @@ static int core_observe(lua_State *L)
   }
   e->mask = mask;
   if (listener != NULL) {
-    qn_listener_observe(listener->l, mask != 0 ? listener_observer : NULL, e);
+    qn_listener_observe(listener->l,
+                        mask == 0               ? NULL
+                        : listener->tls != NULL ? tls_listener_observer
+                                                : listener_observer,
+                        e);
   } else {
     unsigned ends = QN_EVENT_STATE | QN_EVENT_DISCONNECTED |
                     QN_EVENT_CLOSED | /* for the anchoring */

@@ -3,7 +3,7 @@
  *
  * Accepted connections wait in a bounded queue of the runtime; accept takes the first or waits.
  */
-#include "b_listen.h"
+#include "b_tls_accept.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,7 +15,17 @@ qnl_listener_t *qnl_check_listener(lua_State *L, int idx)
   return qnl_check(L, idx, &qnl_class_listener);
 }
 
-enum { O_BACKLOG, O_MAX_PENDING, O_REUSE_PORT, O_V6ONLY, O_FD, O_EXCLUSIVE, O_NODELAY, O_COUNT };
+enum {
+  O_BACKLOG,
+  O_MAX_PENDING,
+  O_REUSE_PORT,
+  O_V6ONLY,
+  O_FD,
+  O_EXCLUSIVE,
+  O_NODELAY,
+  O_TLS,
+  O_COUNT
+};
 static const qnl_opt_t listen_desc[O_COUNT] = {
     [O_BACKLOG] = {.name = "backlog", .type = QNL_OPT_INTEGER, .min = 1, .max = 65535},
     [O_MAX_PENDING] = {.name = "max_pending", .type = QNL_OPT_INTEGER, .min = 1, .max = 1 << 20},
@@ -23,7 +33,8 @@ static const qnl_opt_t listen_desc[O_COUNT] = {
     [O_V6ONLY] = {.name = "v6only", .type = QNL_OPT_BOOL},
     [O_FD] = {.name = "fd", .type = QNL_OPT_INTEGER, .min = 0, .max = 1 << 30},
     [O_EXCLUSIVE] = {.name = "exclusive", .type = QNL_OPT_BOOL},
-    [O_NODELAY] = {.name = "nodelay", .type = QNL_OPT_BOOL}};
+    [O_NODELAY] = {.name = "nodelay", .type = QNL_OPT_BOOL},
+    [O_TLS] = {.name = "tls", .type = QNL_OPT_ANY}};
 
 static int open_listener(lua_State *L, const qn_addr_t *a, const qn_listen_opts_t *o, int nodelay)
 {
@@ -63,6 +74,15 @@ static bool listen_address(lua_State *L, int idx, uint16_t port, qn_addr_t *a)
          qn_addr_parse(a, "127.0.0.1", port, QN_FAMILY_ANY) == 0;
 }
 
+/* The option is set, and not to false: lua/qn/tls/server.lua calls again without it. */
+static bool wants_tls(lua_State *L, int idx)
+{
+  bool wants =
+      lua_istable(L, idx) && lua_getfield(L, idx, "tls") != LUA_TNIL && lua_toboolean(L, -1);
+  lua_settop(L, idx);
+  return wants;
+}
+
 /* core.tcp_listen(addr, port [, opts]) -> server | nil, err */
 static int core_tcp_listen(lua_State *L)
 {
@@ -89,6 +109,9 @@ static int core_tcp_listen(lua_State *L)
   if (!listen_address(L, 1, port, &a)) {
     return luaL_argerror(L, 1, "an address literal, \"*\" or \"localhost\" is expected");
   }
+  if (v[O_TLS].set && wants_tls(L, 3)) {
+    return qnl_tls_call(L, "tcp_listen");
+  }
   return open_listener(L, &a, &o, v[O_NODELAY].set ? (int)v[O_NODELAY].i : -1);
 }
 
@@ -100,13 +123,14 @@ static int core_unix_listen(lua_State *L)
       {.name = "max_pending", .type = QNL_OPT_INTEGER, .min = 1, .max = 1 << 20},
       {.name = "mode", .type = QNL_OPT_INTEGER, .min = 0, .max = 0777},
       {.name = "unlink", .type = QNL_OPT_BOOL},
-      {.name = "fd", .type = QNL_OPT_INTEGER, .min = 0, .max = 1 << 30}};
-  qnl_opt_value_t v[5];
+      {.name = "fd", .type = QNL_OPT_INTEGER, .min = 0, .max = 1 << 30},
+      {.name = "tls", .type = QNL_OPT_ANY}};
+  qnl_opt_value_t v[6];
   qn_listen_opts_t o;
   qn_addr_t a;
   size_t size;
   const char *path = luaL_checklstring(L, 1, &size);
-  qnl_opts(L, 2, "listen", desc, 5, v);
+  qnl_opts(L, 2, "listen", desc, 6, v);
   qn_listen_opts_init(&o);
   if (v[0].set) {
     o.backlog = (int)v[0].i;
@@ -122,6 +146,9 @@ static int core_unix_listen(lua_State *L)
   int rc = qn_addr_unix(&a, path, size);
   luaL_argcheck(L, rc != QN_E_INVALID, 1, "invalid socket name");
   luaL_argcheck(L, rc != QN_E_LIMIT, 1, "socket name too long");
+  if (v[5].set && wants_tls(L, 2)) {
+    return qnl_tls_call(L, "unix_listen");
+  }
   return open_listener(L, &a, &o, -1);
 }
 
@@ -153,7 +180,7 @@ static int core_unix_remove(lua_State *L)
 
 /* --- accept ---------------------------------------------------------------------------------- */
 
-static int listener_fail(lua_State *L, qnl_listener_t *u, int code, const char *op)
+int qnl_listener_fail(lua_State *L, qnl_listener_t *u, int code, const char *op)
 {
   char text[QN_ADDR_TEXT + 8];
   qn_addr_t a;
@@ -166,7 +193,7 @@ static int push_accepted(lua_State *L, qnl_task_t *t, int64_t result)
 {
   qnl_stream_t *s = t->wait.obj;
   if (result < 0) {
-    return listener_fail(L, qnl_check_listener(L, 1), (int)result, "accept");
+    return qnl_listener_fail(L, qnl_check_listener(L, 1), (int)result, "accept");
   }
   s->s = qn_listener_taken(&t->op);
   s->box.obj = s;
@@ -188,6 +215,9 @@ static int listener_accept(lua_State *L)
   qnl_listener_t *u = qnl_check_listener(L, 1);
   uint64_t timeout = qnl_seconds(L, 2, QNL_NEVER);
   QNL_ENTER(L, G, t, listener_accept, "accept");
+  if (u->tls != NULL) {
+    return qnl_tls_server_accept(L, t, u, timeout);
+  }
   qnl_stream_t *s = qnl_push_stream(L, G, &qnl_class_socket);
   s->box.obj = NULL;
   int rc = qn_listener_accept(u->l, &t->op, &s->s);
@@ -202,7 +232,7 @@ static int listener_accept(lua_State *L)
     qnl_wait_for(t, timeout);
     return qnl_wait(L, t, push_accepted);
   }
-  return listener_fail(L, u, rc, "accept");
+  return qnl_listener_fail(L, u, rc, "accept");
 }
 
 /* --- facts and switches ---------------------------------------------------------------------- */
@@ -217,6 +247,11 @@ enum {
   L_DESCRIPTOR,
   L_STATE
 };
+
+static size_t pending(const qnl_listener_t *u)
+{
+  return u->tls != NULL ? qnl_tls_server_pending(u->tls) : qn_listener_pending(u->l);
+}
 
 static int listener_fact(lua_State *L)
 {
@@ -239,7 +274,7 @@ static int listener_fact(lua_State *L)
     }
     break;
   case L_IS_LISTENING: lua_pushboolean(L, !closed); break;
-  case L_PENDING: lua_pushinteger(L, (lua_Integer)qn_listener_pending(u->l)); break;
+  case L_PENDING: lua_pushinteger(L, (lua_Integer)pending(u)); break;
   case L_MAX_PENDING: lua_pushinteger(L, (lua_Integer)qn_listener_max_pending(u->l)); break;
   case L_PAUSED: lua_pushboolean(L, qn_listener_paused(u->l)); break;
   case L_STATE:
@@ -265,7 +300,20 @@ static int listener_error(lua_State *L)
     lua_pushnil(L);
     return 1;
   }
-  listener_fail(L, u, err, "accept");
+  qnl_listener_fail(L, u, err, "accept");
+  return 1;
+}
+
+/* server:stats() -> table of counts */
+static int listener_stats(lua_State *L)
+{
+  const qnl_listener_t *u = qnl_check_listener(L, 1);
+  lua_createtable(L, 0, 8);
+  lua_pushinteger(L, (lua_Integer)pending(u));
+  lua_setfield(L, -2, "pending");
+  if (u->tls != NULL) {
+    qnl_tls_server_stats(L, u->tls);
+  }
   return 1;
 }
 
@@ -282,12 +330,16 @@ static int listener_set_max_pending(lua_State *L)
   lua_Integer n = luaL_checkinteger(L, 2);
   luaL_argcheck(L, n >= 1 && n <= 1 << 20, 2, "must be from 1 to 1048576");
   qn_listener_set_max_pending(u->l, (size_t)n);
+  if (u->tls != NULL) {
+    qnl_tls_server_set_max_pending(u->tls, (size_t)n);
+  }
   return 0;
 }
 
 static int listener_stop(lua_State *L)
 {
   qnl_listener_t *u = qnl_check_listener(L, 1);
+  qnl_tls_server_close(u->tls);
   qn_listener_close(u->l);
   lua_settop(L, 1);
   qnl_listener_over(L, u);
@@ -317,6 +369,8 @@ static void listener_collect(qnl_state_t *G, void *obj)
   qnl_listener_t *u = obj;
   (void)G;
   qnl_listener_forget_events(u);
+  qnl_tls_server_free(u->tls);
+  u->tls = NULL;
   qn_listener_close(u->l);
   qn_listener_release(u->l);
 }
@@ -325,6 +379,7 @@ static void listener_class_close(qnl_state_t *G, lua_State *L, void *obj)
 {
   qnl_listener_t *u = obj;
   (void)G;
+  qnl_tls_server_close(u->tls);
   qn_listener_close(u->l);
   lua_pushvalue(L, 1);
   qnl_listener_over(L, u);
@@ -346,6 +401,7 @@ static const qnl_method_t listener_methods[] = {{"accept", listener_accept, 0},
                                                 {"descriptor", listener_fact, L_DESCRIPTOR},
                                                 {"state", listener_fact, L_STATE},
                                                 {"error", listener_error, 0},
+                                                {"stats", listener_stats, 0},
                                                 {NULL, NULL, 0}};
 static const qnl_method_t listener_meta[] = {{"__tostring", listener_tostring, 0}, {NULL, NULL, 0}};
 qnl_class_t qnl_class_listener = {.name = "qn.Server",
@@ -363,4 +419,5 @@ void qnl_open_listen(lua_State *L, qnl_state_t *G)
                                            {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_listener);
   qnl_setfuncs(L, G, functions);
+  qnl_open_tls_accept(L, G);
 }

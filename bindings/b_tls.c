@@ -202,6 +202,9 @@ void qnl_tls_settled(const qnl_tls_conn_t *conn) { forget(conn->G->L, &key_pins,
 
 void qnl_tls_conn_free(qnl_tls_conn_t *conn)
 {
+  if (conn->gone != NULL) {
+    conn->gone(conn);
+  }
   forget(conn->G->L, &key_streams, conn);
   forget(conn->G->L, &key_pins, conn);
   qn_ready_drop(&conn->ready);

@@ -98,7 +98,12 @@ local function pump(object, state)
     local item = state.queue[state.head]
     state.queue[state.head] = nil
     state.head = state.head + 1
-    call_handlers(object, state, item)
+    if item.asked then
+      local asked <close> = item.asked
+      call_handlers(object, state, item)
+    else
+      call_handlers(object, state, item)
+    end
   end
 end
 
@@ -183,6 +188,28 @@ local function dispatch(object, name, value, more)
 end
 core.set_dispatcher(dispatch)
 M.dispatch = dispatch
+
+local asked = { __close = function(self)
+  self.done()
+end }
+
+---Dispatches a question event: `done` is called once its handlers have returned, also when they failed or
+---there are none.
+---@param object any
+---@param name string
+---@param done fun()
+---@param value any
+---@param more? any
+function M.ask(object, name, done, value, more)
+  local state = states[object]
+  local before = state and state.tail
+  dispatch(object, name, value, more)
+  if state and state.tail > before then
+    state.queue[state.tail].asked = setmetatable({ done = done }, asked)
+  else
+    done()
+  end
+end
 
 ---How many events of an object wait for its handlers.
 ---@param object any

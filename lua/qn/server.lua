@@ -111,6 +111,13 @@ function Server:serve(handler, opts)
   return true
 end
 
+-- TLS is loaded with the first server that speaks it.
+for _, name in ipairs { "configure", "configuration", "rotate_tickets", "set_ocsp_staple" } do
+  Server[name] = function(self, ...)
+    return require "qn.tls.server".Server[name](self, ...)
+  end
+end
+
 local close_options = { grace = { type = "seconds" } }
 
 ---Stops listening. Connections that `serve` runs may go on for `grace` seconds, then they are

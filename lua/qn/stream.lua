@@ -130,7 +130,8 @@ for _, name in ipairs { "start_tls", "tls", "ignore_ssl_errors", "update_keys" }
     return require "qn.tls.socket".Stream[name](self, ...)
   end
 end
-local homes <const> = { accept = "qn.tls.server" }
+local homes <const> = { server_question = "qn.tls.server", tcp_listen = "qn.tls.server",
+  unix_listen = "qn.tls.server" }
 core.tls_functions(setmetatable({}, { __index = function(self, name)
   local f = require(homes[name] or "qn.tls.socket").functions[name]
   rawset(self, name, f)

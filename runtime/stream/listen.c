@@ -399,6 +399,8 @@ void qn_listener_close(qn_listener_t *l)
   fail_waiters(l, QN_E_CLOSED);
 }
 
+qn_loop_t *qn_listener_loop(const qn_listener_t *l) { return l->loop; }
+
 bool qn_listener_is_closed(const qn_listener_t *l) { return l->closed; }
 
 /* --- taking ---------------------------------------------------------------------------------- */

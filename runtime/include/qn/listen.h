@@ -32,6 +32,7 @@ QN_API void qn_listener_release(qn_listener_t *l);
 /* Stops listening, drops connections that nobody took, settles waiters with QN_E_CLOSED, removes
  * the socket file that it made. Idempotent. */
 QN_API void qn_listener_close(qn_listener_t *l);
+QN_API qn_loop_t *qn_listener_loop(const qn_listener_t *l);
 QN_API bool qn_listener_is_closed(const qn_listener_t *l);
 
 /* 0: *out is the connection (the caller owns one reference). QN_AGAIN: `op` waits; in `done`, with
