@@ -9,4 +9,23 @@
 /* Pushes a qn.Certificate that holds a reference of its own; returns 1. */
 int qnl_certificate_push(lua_State *L, qn_cert_t *cert);
 
+/* C functions for a protected call with a light userdata, the qn_cert_list_t: one table each, or
+ * text, or nothing (key_id of an empty list). */
+int qnl_push_attributes(lua_State *L); /* a qn.DistinguishedName */
+int qnl_push_names(lua_State *L);
+int qnl_push_extensions(lua_State *L);
+int qnl_push_usages(lua_State *L);
+int qnl_push_ocsp_urls(lua_State *L);
+int qnl_push_issuer_urls(lua_State *L);
+int qnl_push_crl_urls(lua_State *L);
+int qnl_push_key_id(lua_State *L);
+
+void qnl_push_hex(lua_State *L, const uint8_t *data, size_t size);
+/* A list of names, or nil when there is no such extension. */
+void qnl_push_key_usage(lua_State *L, uint32_t bits);
+
+void qnl_open_certificate_list(lua_State *L, qnl_state_t *G);
+/* core.certificate, certificates, certificates_of_system, certificate_verify. */
+void qnl_open_certificate_read(lua_State *L, qnl_state_t *G);
+
 #endif

@@ -26,6 +26,7 @@ qn_cert_t *qn__cert_wrap(X509 *x509);
 /* cert_list.c */
 int qn__list_name(const X509_NAME *name, qn_cert_list_t *out);
 int qn__list_general(const GENERAL_NAMES *names, qn_cert_list_t *out);
+int qn__list_extension(X509_EXTENSION *ext, qn_cert_list_t *out);
 int qn__list_add(qn_cert_list_t *list, qn_cert_entry_type_t type, const ASN1_OBJECT *object,
                  const void *value, size_t size);
 

@@ -208,7 +208,7 @@ static bool is_supported(X509_EXTENSION *ext)
   return true;
 }
 
-static int add_extension(X509_EXTENSION *ext, qn_cert_list_t *out)
+int qn__list_extension(X509_EXTENSION *ext, qn_cert_list_t *out)
 {
   const ASN1_OCTET_STRING *der = X509_EXTENSION_get_data(ext);
   BIO *bio = BIO_new(BIO_s_mem());
@@ -235,7 +235,7 @@ int qn_cert_extensions(const qn_cert_t *cert, qn_cert_list_t *out)
 {
   int rc = 0, n = X509_get_ext_count(cert->x509);
   for (int i = 0; rc == 0 && i < n; i++) {
-    rc = add_extension(X509_get_ext(cert->x509, i), out);
+    rc = qn__list_extension(X509_get_ext(cert->x509, i), out);
   }
   ERR_clear_error();
   return undo(rc, out);

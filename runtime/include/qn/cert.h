@@ -82,7 +82,8 @@ typedef enum qn_cert_entry_type {
   QN_CERT_USAGE,     /* id, name */
   QN_CERT_KEY_ID,    /* value: bytes */
   QN_CERT_OCSP,      /* value: URI of a responder */
-  QN_CERT_ISSUERS    /* value: URI of the issuer's certificate */
+  QN_CERT_ISSUERS,   /* value: URI of the issuer's certificate */
+  QN_CERT_CRL        /* value: URI of a revocation list; of what is made only */
 } qn_cert_entry_type_t;
 
 typedef struct qn_cert_entry {
