@@ -230,6 +230,7 @@ function Shop:make(name)
     chain[#chain + 1] = self:read(other .. ".pem")
   end
   self:write(name .. ".chain", table.concat(chain))
+  self:write(name .. ".rest", table.concat(chain, "", 2))
 end
 
 ---Path of the certificate alone.
@@ -242,6 +243,12 @@ end
 function Shop:chain(name)
   self:make(name)
   return self:path(name .. ".chain")
+end
+
+---Path of what is sent beside it, nil when that is nothing.
+function Shop:rest(name)
+  self:make(name)
+  return recipes[name].chain and self:path(name .. ".rest")
 end
 
 ---Path of the private key.

@@ -94,13 +94,16 @@ local function identity_args(shop, name, cert, key, chain)
     return {}
   end
   local words = { cert, shop:cert(name), key, shop:key(name) }
-  return chain and join(words, { chain, shop:chain(name) }) or words
+  if chain and shop:rest(name) then
+    join(words, { chain, shop:rest(name) })
+  end
+  return words
 end
 
----`openssl s_server`. What clients send is printed; `say` sends to the client.
+---`openssl s_server`, in the folder `opts.folder`. What clients send is printed; `say` sends to the client.
 function M.s_server(shop, opts)
   local port = program.free_port()
-  local words = { "openssl", "s_server", "-accept", "127.0.0.1:" .. port, "-no_dhe" }
+  local words = { "env", "-C", opts.folder or ".", "openssl", "s_server", "-accept", "127.0.0.1:" .. port, "-no_dhe" }
   return start(join(words, identity_args(shop, opts.identity or "server", "-cert", "-key",
     "-cert_chain"), opts.args or {}), port)
 end
