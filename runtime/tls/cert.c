@@ -1,9 +1,10 @@
-/* cert.c: qn_cert_t: reading PEM and DER, comparing, writing, the plain facts.
+/* cert.c: qn_cert_t: comparing, writing, the plain facts.
  *
  * Called by the bindings and by the TLS filter. What is listed (names, extensions) is in
- * cert_list.c. Must not change the X509 once it is wrapped. Invariant: OpenSSL's error queue is
- * empty after each call.
+ * cert_list.c, reading in cert_parse.c. Must not change the X509 once it is wrapped. Invariant:
+ * OpenSSL's error queue is empty after each call.
  */
+#include "codec/percent.h"
 #include "qn/key.h"
 #include "tls/cert_i.h"
 #include "tls/key_i.h"
@@ -78,109 +79,6 @@ void qn_certs_free(qn_certs_t *list)
   *list = (qn_certs_t){NULL, 0, 0};
 }
 
-/* --- reading --------------------------------------------------------------------------------- */
-
-static bool is_der(const uint8_t *p, size_t size) { return size > 0 && p[0] == 0x30; }
-
-static int wrap(X509 *x509, qn_certs_t *list)
-{
-  qn_cert_t *cert = qn__cert_wrap(x509);
-  return cert == NULL ? -ENOMEM : take(list, cert);
-}
-
-static int parse_der(const uint8_t *data, size_t size, size_t most, qn_certs_t *list)
-{
-  const uint8_t *p = data, *end = data + size;
-  while (p < end && list->count < most) {
-    X509 *x509 = d2i_X509(NULL, &p, (long)(end - p));
-    int rc = x509 == NULL ? qn__ossl_fail(QN_E_CERT_FORMAT) : wrap(x509, list);
-    if (rc != 0) {
-      return rc;
-    }
-  }
-  return 0;
-}
-
-static bool is_cert_block(const char *name)
-{
-  return strcmp(name, PEM_STRING_X509) == 0 || strcmp(name, PEM_STRING_X509_OLD) == 0 ||
-         strcmp(name, PEM_STRING_X509_TRUSTED) == 0;
-}
-
-static int parse_block(const char *name, const uint8_t *data, long size, qn_certs_t *list)
-{
-  const uint8_t *p = data;
-  bool trusted = strcmp(name, PEM_STRING_X509_TRUSTED) == 0;
-  X509 *x509 = trusted ? d2i_X509_AUX(NULL, &p, size) : d2i_X509(NULL, &p, size);
-  if (x509 != NULL && p != data + size) {
-    X509_free(x509);
-    x509 = NULL;
-  }
-  return x509 == NULL ? qn__ossl_fail(QN_E_CERT_FORMAT) : wrap(x509, list);
-}
-
-static int parse_pem(const void *data, size_t size, size_t most, qn_certs_t *list)
-{
-  BIO *bio = qn__ossl_source(data, size);
-  int rc = bio == NULL ? -ENOMEM : 0;
-  while (rc == 0 && list->count < most) {
-    char *name = NULL, *header = NULL;
-    uint8_t *block = NULL;
-    long n = 0;
-    if (PEM_read_bio(bio, &name, &header, &block, &n) != 1) {
-      unsigned long e = ERR_peek_last_error();
-      bool over = ERR_GET_LIB(e) == ERR_LIB_PEM && ERR_GET_REASON(e) == PEM_R_NO_START_LINE;
-      rc = over ? 0 : qn__ossl_fail(QN_E_CERT_FORMAT);
-      ERR_clear_error();
-      break;
-    }
-    if (is_cert_block(name)) {
-      rc = parse_block(name, block, n, list);
-    }
-    OPENSSL_free(name);
-    OPENSSL_free(header);
-    OPENSSL_clear_free(block, (size_t)n); /* a bundle may hold keys, too */
-  }
-  BIO_free(bio);
-  return rc;
-}
-
-static int parse(const void *data, size_t size, size_t most, qn_certs_t *list)
-{
-  if (size > QN_CERT_MAX_INPUT) {
-    return QN_E_LIMIT;
-  }
-  ERR_clear_error();
-  int rc =
-      is_der(data, size) ? parse_der(data, size, most, list) : parse_pem(data, size, most, list);
-  return rc == 0 && list->count == 0 ? QN_E_CERT_FORMAT : rc;
-}
-
-int qn_cert_parse(const void *data, size_t size, qn_cert_t **out)
-{
-  qn_certs_t list = {NULL, 0, 0};
-  int rc = parse(data, size, 1, &list);
-  if (rc == 0) {
-    *out = qn_cert_retain(list.items[0]);
-  }
-  qn_certs_free(&list);
-  return rc;
-}
-
-int qn_certs_parse(const void *data, size_t size, qn_certs_t *list)
-{
-  qn_certs_t found = {NULL, 0, 0};
-  int rc = parse(data, size, QN_CERT_MAX_BUNDLE + 1, &found);
-  if (rc == 0 && found.count > QN_CERT_MAX_BUNDLE) {
-    rc = QN_E_LIMIT;
-  }
-  for (size_t i = 0; rc == 0 && i < found.count; i++) {
-    rc = qn_certs_add(list, found.items[i]);
-  }
-  qn_certs_free(&found);
-  return rc;
-}
-
 /* --- writing --------------------------------------------------------------------------------- */
 
 int qn_cert_to_der(const qn_cert_t *cert, qn_cert_bytes_t *out)
@@ -202,12 +100,30 @@ int qn_cert_to_pem(const qn_cert_t *cert, qn_cert_bytes_t *out)
   return qn__ossl_take(bio, ok, -ENOMEM, &out->data, &out->size);
 }
 
+/* Some values are printed as they are: nothing that steers a terminal, and valid UTF-8. */
+static void make_harmless(uint8_t *text, size_t size)
+{
+  const uint8_t *p = text, *end = text + size;
+  while (p < end) {
+    uint8_t *begin = text + (p - text);
+    int32_t c = qn__utf8_next(&p, end);
+    bool fine = c == '\n' || (c >= ' ' && c != 0x7f && (c < 0x80 || c > 0x9f));
+    if (!fine) {
+      memset(begin, '.', (size_t)(p - begin));
+    }
+  }
+}
+
 int qn_cert_to_text(const qn_cert_t *cert, qn_cert_bytes_t *out)
 {
   BIO *bio = BIO_new(BIO_s_mem());
   unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
   bool ok = bio != NULL && X509_print_ex(bio, cert->x509, flags, 0) == 1;
-  return qn__ossl_take(bio, ok, QN_E_CERT_FORMAT, &out->data, &out->size);
+  int rc = qn__ossl_take(bio, ok, QN_E_CERT_FORMAT, &out->data, &out->size);
+  if (rc == 0) {
+    make_harmless(out->data, out->size);
+  }
+  return rc;
 }
 
 /* --- facts ----------------------------------------------------------------------------------- */
@@ -233,6 +149,17 @@ int64_t qn_cert_not_before(const qn_cert_t *cert)
 int64_t qn_cert_not_after(const qn_cert_t *cert)
 {
   return seconds_of(X509_get0_notAfter(cert->x509));
+}
+
+size_t qn_cert_signature_algorithm(const qn_cert_t *cert, char *buf, size_t size)
+{
+  const X509_ALGOR *algorithm = NULL;
+  const ASN1_OBJECT *object = NULL;
+  X509_get0_signature(NULL, &algorithm, cert->x509);
+  X509_ALGOR_get0(&object, NULL, NULL, algorithm);
+  int n = OBJ_obj2txt(buf, (int)size, object, 0);
+  ERR_clear_error();
+  return n <= 0 ? 0 : (size_t)n < size ? (size_t)n : size - 1;
 }
 
 int qn_cert_serial(const qn_cert_t *cert, qn_cert_bytes_t *out, bool *negative)

@@ -20,6 +20,11 @@ struct qn_trust {
   X509_STORE *store;
 };
 
+/* trust.c: the system's, made by the first call and never freed; a result of qn/base.h. */
+int qn__trust_system_store(X509_STORE **out);
+/* What is in it goes into `store`, too. */
+int qn__trust_add_system(X509_STORE *store);
+
 /* Takes over one reference of `x509`, also when it fails (NULL: out of memory). */
 qn_cert_t *qn__cert_wrap(X509 *x509);
 

@@ -2,7 +2,8 @@
  *
  * Everything is copied out as bytes; nothing is interpreted that need not be. Values may hold
  * anything a hostile issuer wrote, NUL included; whoever shows them must know. Bounded by
- * QN_CERT_MAX_NAMES. Called by cert.h's users; must not keep pointers into OpenSSL's structures.
+ * QN_CERT_MAX_NAMES: what is beyond is left out, and the list says so. Called by cert.h's users;
+ * must not keep pointers into OpenSSL's structures.
  */
 #include "tls/cert_i.h"
 #include "tls/ossl.h"
@@ -18,13 +19,14 @@ void qn_cert_list_free(qn_cert_list_t *list)
     qn_free((char *)list->items[i].id);
   }
   qn_free(list->items);
-  *list = (qn_cert_list_t){NULL, 0, 0};
+  *list = (qn_cert_list_t){NULL, 0, 0, false};
 }
 
 static int add(qn_cert_list_t *list, const qn_cert_entry_t *e)
 {
   if (list->count >= QN_CERT_MAX_NAMES) {
-    return QN_E_LIMIT;
+    list->cut = true;
+    return 0;
   }
   if (list->count == list->room) {
     size_t room = list->room > 0 ? list->room * 2 : 8;
@@ -100,7 +102,7 @@ static int add_string(qn_cert_list_t *list, qn_cert_entry_type_t type, const ASN
 int qn__list_name(const X509_NAME *name, qn_cert_list_t *out)
 {
   int rc = 0, n = X509_NAME_entry_count(name);
-  for (int i = 0; rc == 0 && i < n; i++) {
+  for (int i = 0; rc == 0 && !out->cut && i < n; i++) {
     X509_NAME_ENTRY *entry = X509_NAME_get_entry(name, i);
     uint8_t *text = NULL;
     const ASN1_STRING *s = X509_NAME_ENTRY_get_data(entry);
@@ -139,7 +141,7 @@ static int add_printed(qn_cert_list_t *list, qn_cert_entry_type_t type, GENERAL_
 int qn__list_general(const GENERAL_NAMES *names, qn_cert_list_t *out)
 {
   int rc = 0, n = names != NULL ? sk_GENERAL_NAME_num(names) : 0;
-  for (int i = 0; rc == 0 && i < n; i++) {
+  for (int i = 0; rc == 0 && !out->cut && i < n; i++) {
     GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
     switch (name->type) {
     case GEN_DNS: rc = add_string(out, QN_CERT_DNS, name->d.dNSName); break;
@@ -157,6 +159,15 @@ int qn__list_general(const GENERAL_NAMES *names, qn_cert_list_t *out)
   }
   ERR_clear_error();
   return rc;
+}
+
+size_t qn_cert_attribute_id(const char *name, char *buf, size_t size)
+{
+  ASN1_OBJECT *object = OBJ_txt2obj(name, 0);
+  int n = object != NULL ? OBJ_obj2txt(buf, (int)size, object, 1) : 0;
+  ASN1_OBJECT_free(object);
+  ERR_clear_error();
+  return n > 0 && (size_t)n < size ? (size_t)n : 0;
 }
 
 static int undo(int rc, qn_cert_list_t *out)
@@ -186,17 +197,32 @@ int qn_cert_names(const qn_cert_t *cert, qn_cert_list_t *out)
   return undo(rc, out);
 }
 
+/* Those whose content we can tell. */
+static const int known[] = {NID_basic_constraints,
+                            NID_key_usage,
+                            NID_ext_key_usage,
+                            NID_subject_key_identifier,
+                            NID_authority_key_identifier,
+                            NID_subject_alt_name,
+                            NID_info_access,
+                            NID_crl_distribution_points};
+#define KNOWN (sizeof known / sizeof *known)
+
+/* The index of it in `known`, or KNOWN. */
+static size_t known_at(X509_EXTENSION *ext)
+{
+  int nid = OBJ_obj2nid(X509_EXTENSION_get_object(ext));
+  size_t i = 0;
+  while (i < KNOWN && known[i] != nid) {
+    i++;
+  }
+  return i;
+}
+
 static bool is_supported(X509_EXTENSION *ext)
 {
-  switch (OBJ_obj2nid(X509_EXTENSION_get_object(ext))) {
-  case NID_basic_constraints:
-  case NID_key_usage:
-  case NID_ext_key_usage:
-  case NID_subject_key_identifier:
-  case NID_authority_key_identifier:
-  case NID_subject_alt_name:
-  case NID_info_access: break;
-  default: return false;
+  if (known_at(ext) == KNOWN) {
+    return false;
   }
   void *value = X509V3_EXT_d2i(ext); /* what cannot be read has no value */
   const X509V3_EXT_METHOD *method = X509V3_EXT_get(ext);
@@ -234,8 +260,16 @@ int qn__list_extension(X509_EXTENSION *ext, qn_cert_list_t *out)
 int qn_cert_extensions(const qn_cert_t *cert, qn_cert_list_t *out)
 {
   int rc = 0, n = X509_get_ext_count(cert->x509);
-  for (int i = 0; rc == 0 && i < n; i++) {
-    rc = qn__list_extension(X509_get_ext(cert->x509, i), out);
+  unsigned times[KNOWN + 1] = {0};
+  for (int i = 0; i < n; i++) {
+    times[known_at(X509_get_ext(cert->x509, i))]++;
+  }
+  for (int i = 0; rc == 0 && !out->cut && i < n; i++) {
+    X509_EXTENSION *ext = X509_get_ext(cert->x509, i);
+    rc = qn__list_extension(ext, out);
+    if (rc == 0 && !out->cut && times[known_at(ext)] > 1) { /* given twice: neither counts */
+      out->items[out->count - 1].supported = false;
+    }
   }
   ERR_clear_error();
   return undo(rc, out);
@@ -245,7 +279,7 @@ static int add_usages(X509 *x509, qn_cert_list_t *out)
 {
   EXTENDED_KEY_USAGE *list = X509_get_ext_d2i(x509, NID_ext_key_usage, NULL, NULL);
   int rc = 0, n = list != NULL ? sk_ASN1_OBJECT_num(list) : 0;
-  for (int i = 0; rc == 0 && i < n; i++) {
+  for (int i = 0; rc == 0 && !out->cut && i < n; i++) {
     rc = qn__list_add(out, QN_CERT_USAGE, sk_ASN1_OBJECT_value(list, i), NULL, 0);
   }
   EXTENDED_KEY_USAGE_free(list);
@@ -256,7 +290,7 @@ static int add_access(X509 *x509, qn_cert_list_t *out)
 {
   AUTHORITY_INFO_ACCESS *list = X509_get_ext_d2i(x509, NID_info_access, NULL, NULL);
   int rc = 0, n = list != NULL ? sk_ACCESS_DESCRIPTION_num(list) : 0;
-  for (int i = 0; rc == 0 && i < n; i++) {
+  for (int i = 0; rc == 0 && !out->cut && i < n; i++) {
     ACCESS_DESCRIPTION *item = sk_ACCESS_DESCRIPTION_value(list, i);
     int nid = OBJ_obj2nid(item->method);
     if (item->location->type == GEN_URI && (nid == NID_ad_OCSP || nid == NID_ad_ca_issuers)) {
@@ -268,6 +302,23 @@ static int add_access(X509 *x509, qn_cert_list_t *out)
   return rc;
 }
 
+static int add_crls(X509 *x509, qn_cert_list_t *out)
+{
+  CRL_DIST_POINTS *list = X509_get_ext_d2i(x509, NID_crl_distribution_points, NULL, NULL);
+  int rc = 0, n = list != NULL ? sk_DIST_POINT_num(list) : 0;
+  for (int i = 0; rc == 0 && !out->cut && i < n; i++) {
+    const DIST_POINT_NAME *point = sk_DIST_POINT_value(list, i)->distpoint;
+    GENERAL_NAMES *names = point != NULL && point->type == 0 ? point->name.fullname : NULL;
+    for (int k = 0; rc == 0 && names != NULL && k < sk_GENERAL_NAME_num(names); k++) {
+      const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, k);
+      rc = name->type == GEN_URI ? add_string(out, QN_CERT_CRL, name->d.uniformResourceIdentifier)
+                                 : 0;
+    }
+  }
+  CRL_DIST_POINTS_free(list);
+  return rc;
+}
+
 int qn_cert_extension_values(const qn_cert_t *cert, const char *id, qn_cert_list_t *out)
 {
   const ASN1_OCTET_STRING *key_id = NULL;
@@ -275,6 +326,7 @@ int qn_cert_extension_values(const qn_cert_t *cert, const char *id, qn_cert_list
   switch (OBJ_txt2nid(id)) {
   case NID_ext_key_usage: rc = add_usages(cert->x509, out); break;
   case NID_info_access: rc = add_access(cert->x509, out); break;
+  case NID_crl_distribution_points: rc = add_crls(cert->x509, out); break;
   case NID_subject_key_identifier: key_id = X509_get0_subject_key_id(cert->x509); break;
   case NID_authority_key_identifier: key_id = X509_get0_authority_key_id(cert->x509); break;
   default: break;

@@ -1,17 +1,21 @@
 /* trust.c: the certificates that are believed: the system's, or those that somebody added.
  *
- * The system's store is made once per process and looks certificates up by the hash of their
- * subject as they are needed, so that nothing is read before. It is never freed: other threads may
- * use it. Called by verify_chain.c and the TLS layer. SSL_CERT_FILE and SSL_CERT_DIR are obeyed.
+ * The system's store is made once per process and never freed: all configurations, loops and
+ * threads use it. Decoding a whole file of some 140 certificates takes 30 ms and more, so a folder
+ * in OpenSSL's hashed form is preferred where it has all of them: then a certificate is read when
+ * it is needed. Called by verify_chain.c and ctx.c. Must not change the store after it was made.
  */
 #include "tls/cert_i.h"
 #include "tls/ossl.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* Where systems keep one file with all of them; the first one that is there counts. */
@@ -20,20 +24,127 @@ static const char *const bundles[] = {"/etc/ssl/certs/ca-certificates.crt",
                                       "/etc/ssl/ca-bundle.pem",
                                       "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
                                       "/etc/ssl/cert.pem",
+                                      "/usr/local/share/certs/ca-root-nss.crt",
                                       NULL};
 
-static const char *bundle_path(void)
+/* An empty variable is none. */
+static const char *variable(const char *name)
 {
-  const char *path = getenv(X509_get_default_cert_file_env());
-  if (path != NULL) {
-    return path;
-  }
-  path = X509_get_default_cert_file();
-  for (int i = 0; access(path, R_OK) != 0 && bundles[i] != NULL; i++) {
-    path = bundles[i];
-  }
-  return path;
+  const char *value = secure_getenv(name);
+  return value != NULL && value[0] != '\0' ? value : NULL;
 }
+
+/* Where they are: what a variable names, and nothing else then; else the usual places. */
+typedef struct places {
+  const char *file, *folder; /* NULL = none; `folder`: several, ":" between */
+  bool named;
+} places_t;
+
+static places_t find_places(void)
+{
+  places_t p = {variable(X509_get_default_cert_file_env()),
+                variable(X509_get_default_cert_dir_env()), true};
+  if (p.file != NULL || p.folder != NULL) {
+    return p;
+  }
+  p = (places_t){X509_get_default_cert_file(), X509_get_default_cert_dir(), false};
+  for (int i = 0; access(p.file, R_OK) != 0 && bundles[i] != NULL; i++) {
+    p.file = bundles[i];
+  }
+  p.file = access(p.file, R_OK) == 0 ? p.file : NULL;
+  return p;
+}
+
+/* --- files ------------------------------------------------------------------------------------ */
+
+#define FIRST_ROOM (1U << 18)
+
+/* The whole file, which the caller frees; at most QN_CERT_MAX_INPUT + 1 bytes of it. */
+static int read_file(const char *path, char **out, size_t *out_size)
+{
+  FILE *file = fopen(path, "rbe");
+  if (file == NULL) {
+    return -errno;
+  }
+  char *data = NULL;
+  size_t size = 0, room = 0;
+  int rc = 0;
+  while (size <= QN_CERT_MAX_INPUT) {
+    if (size == room) {
+      room = room > 0 ? room * 2 : FIRST_ROOM;
+      char *more = qn_realloc(data, room);
+      if (more == NULL) {
+        rc = -ENOMEM;
+        break;
+      }
+      data = more;
+    }
+    errno = 0;
+    size_t n = fread(data + size, 1, room - size, file);
+    size += n;
+    if (n == 0) {
+      rc = ferror(file) ? (errno != 0 ? -errno : -EIO) : 0;
+      break;
+    }
+  }
+  fclose(file);
+  if (rc != 0) {
+    qn_free(data);
+    return rc;
+  }
+  *out = data;
+  *out_size = size;
+  return 0;
+}
+
+/* "9d04f354.0": how OpenSSL finds a certificate by its subject. */
+static bool is_hashed(const char *name)
+{
+  size_t hex = strspn(name, "0123456789abcdefABCDEF");
+  size_t digits = name[hex] == '.' ? strspn(name + hex + 1, "0123456789") : 0;
+  return hex == 8 && digits > 0 && name[hex + 1 + digits] == '\0';
+}
+
+/* Goes through the hashed names of a list of folders; `use` may be NULL. The number of them. */
+static size_t each_hashed(const char *folders, int (*use)(void *arg, const char *path), void *arg,
+                          int *rc)
+{
+  size_t n = 0;
+  while (*folders != '\0' && *rc == 0) {
+    char path[4096];
+    size_t size = strcspn(folders, ":");
+    DIR *dir = NULL;
+    if (size > 0 && size + 1 < sizeof path) {
+      snprintf(path, sizeof path, "%.*s", (int)size, folders);
+      dir = opendir(path);
+    }
+    for (struct dirent *e; dir != NULL && *rc == 0 && (e = readdir(dir)) != NULL;) {
+      if (is_hashed(e->d_name)) {
+        n++;
+        snprintf(path, sizeof path, "%.*s/%s", (int)size, folders, e->d_name);
+        *rc = use != NULL ? use(arg, path) : 0;
+      }
+    }
+    if (dir != NULL) {
+      closedir(dir);
+    }
+    folders += size + (folders[size] == ':');
+  }
+  return n;
+}
+
+static size_t count_blocks(const char *data, size_t size)
+{
+  static const char mark[] = "-----BEGIN";
+  size_t n = 0;
+  for (const char *p = data, *end = data + size; size > 0 && p != NULL; n += p != NULL) {
+    p = memmem(p, (size_t)(end - p), mark, sizeof mark - 1);
+    p = p != NULL ? p + sizeof mark - 1 : NULL;
+  }
+  return n;
+}
+
+/* --- trust ------------------------------------------------------------------------------------ */
 
 int qn_trust_new(qn_trust_t **out)
 {
@@ -67,67 +178,127 @@ int qn_trust_add(qn_trust_t *trust, const qn_cert_t *cert)
   return X509_STORE_add_cert(trust->store, cert->x509) == 1 ? 0 : qn__ossl_fail(-ENOMEM);
 }
 
+/* --- the system's ----------------------------------------------------------------------------- */
+
 static X509_STORE *system_store;
+static int system_rc;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+/* Certificates that cannot be read are left out, as OpenSSL does: one must not cost the others. */
+static int add_file(X509_STORE *store, const char *data, size_t size)
+{
+  BIO *bio = qn__ossl_source(data, size);
+  int rc = bio == NULL ? -ENOMEM : 0;
+  size_t left = size;
+  while (rc == 0 && left > 0) {
+    X509 *x509 = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+    size_t now = (size_t)BIO_ctrl_pending(bio);
+    ERR_clear_error();
+    if (x509 == NULL) {
+      left = now < left ? now : 0; /* a broken one, or the end */
+      continue;
+    }
+    left = now;
+    rc = X509_STORE_add_cert(store, x509) == 1 ? 0 : -ENOMEM;
+    X509_free(x509);
+  }
+  BIO_free(bio);
+  return rc;
+}
+
+static int fill(X509_STORE *store)
+{
+  places_t p = find_places();
+  char *data = NULL;
+  size_t size = 0, hashed = 0;
+  int rc = p.file != NULL ? read_file(p.file, &data, &size) : 0;
+  if (rc == 0 && p.folder != NULL) {
+    if (p.named && access(p.folder, R_OK | X_OK) != 0 && strchr(p.folder, ':') == NULL) {
+      rc = -errno;
+    } else {
+      hashed = each_hashed(p.folder, NULL, NULL, &rc);
+    }
+  }
+  if (rc == 0 && hashed > 0 && X509_STORE_load_path(store, p.folder) != 1) {
+    rc = qn__ossl_fail(-ENOMEM);
+  }
+  if (rc == 0 && data != NULL && (p.named || hashed < count_blocks(data, size))) {
+    rc = add_file(store, data, size);
+  }
+  qn_free(data);
+  return rc;
+}
 
 static void make_system_store(void)
 {
-  const char *dir_env = getenv(X509_get_default_cert_dir_env());
-  const char *dir = dir_env != NULL ? dir_env : X509_get_default_cert_dir();
-  bool named = getenv(X509_get_default_cert_file_env()) != NULL;
   system_store = X509_STORE_new();
-  if (system_store == NULL) {
-    return;
-  }
-  if (access(dir, R_OK) == 0 && (!named || dir_env != NULL)) {
-    X509_STORE_load_path(system_store, dir);
-  }
-  if (named || access(dir, R_OK) != 0) {
-    X509_STORE_load_file(system_store, bundle_path());
-  }
+  system_rc = system_store != NULL ? fill(system_store) : -ENOMEM;
   ERR_clear_error();
 }
 
-int qn_trust_system(qn_trust_t **out)
+int qn__trust_system_store(X509_STORE **out)
 {
   pthread_once(&once, make_system_store);
-  qn_trust_t *trust = system_store != NULL ? qn_malloc(sizeof *trust) : NULL;
+  *out = system_store;
+  return system_rc;
+}
+
+int qn__trust_add_system(X509_STORE *store) { return fill(store); }
+
+int qn_trust_system(qn_trust_t **out)
+{
+  X509_STORE *store = NULL;
+  int rc = qn__trust_system_store(&store);
+  qn_trust_t *trust = rc == 0 ? qn_malloc(sizeof *trust) : NULL;
   if (trust == NULL) {
-    return -ENOMEM;
+    return rc != 0 ? rc : -ENOMEM;
   }
-  X509_STORE_up_ref(system_store);
-  *trust = (qn_trust_t){1, system_store};
+  X509_STORE_up_ref(store);
+  *trust = (qn_trust_t){1, store};
   *out = trust;
   return 0;
 }
 
+/* --- all of them ------------------------------------------------------------------------------ */
+
+static int list_file(void *arg, const char *path)
+{
+  qn_certs_t *list = arg, found = {NULL, 0, 0};
+  char *data = NULL;
+  size_t size = 0;
+  int rc = read_file(path, &data, &size);
+  if (rc != 0) {
+    return rc == -ENOMEM ? rc : 0; /* a link that leads nowhere */
+  }
+  rc = qn_certs_parse(data, size, &found);
+  qn_free(data);
+  for (size_t i = 0; rc == 0 && i < found.count; i++) {
+    bool there = false;
+    for (size_t k = 0; k < list->count && !there; k++) {
+      there = qn_cert_equal(list->items[k], found.items[i]);
+    }
+    rc = there                              ? 0
+         : list->count < QN_CERT_MAX_BUNDLE ? qn_certs_add(list, found.items[i])
+                                            : QN_E_LIMIT;
+  }
+  qn_certs_free(&found);
+  return rc == QN_E_CERT_FORMAT ? 0 : rc;
+}
+
 int qn_trust_system_list(qn_certs_t *out)
 {
-  FILE *file = fopen(bundle_path(), "rbe");
-  if (file == NULL) {
-    return -errno;
-  }
+  places_t p = find_places();
   char *data = NULL;
-  size_t size = 0, room = 0;
-  int rc = 0;
-  for (;;) {
-    if (size == room) {
-      room = room > 0 ? room * 2 : 1U << 18;
-      char *more = room <= 2 * (size_t)QN_CERT_MAX_INPUT ? qn_realloc(data, room) : NULL;
-      if (more == NULL) {
-        rc = room <= 2 * (size_t)QN_CERT_MAX_INPUT ? -ENOMEM : QN_E_LIMIT;
-        break;
-      }
-      data = more;
-    }
-    size_t n = fread(data + size, 1, room - size, file);
-    if (n == 0) {
-      rc = ferror(file) ? -EIO : qn_certs_parse(data, size, out);
-      break;
-    }
-    size += n;
+  size_t size = 0, hashed = 0, blocks = 0;
+  int rc = p.file != NULL ? read_file(p.file, &data, &size) : 0;
+  if (rc == 0 && data != NULL) {
+    blocks = count_blocks(data, size);
+    rc = qn_certs_parse(data, size, out);
   }
-  fclose(file);
   qn_free(data);
+  hashed = rc == 0 && p.folder != NULL ? each_hashed(p.folder, NULL, NULL, &rc) : 0;
+  if (rc == 0 && (p.named || hashed > blocks)) {
+    each_hashed(p.folder != NULL ? p.folder : "", list_file, out, &rc);
+  }
   return rc;
 }

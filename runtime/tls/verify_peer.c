@@ -146,9 +146,12 @@ static int collect(int ok, X509_STORE_CTX *ctx)
   SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
   qn_tls_t *t = qn__tls_of_ssl(ssl);
   if (!ok) {
+    char text[512];
     int code = X509_STORE_CTX_get_error(ctx);
-    if (add_fault(t, code, X509_STORE_CTX_get_error_depth(ctx),
-                  X509_STORE_CTX_get_current_cert(ctx), NULL) < 0) {
+    X509 *x509 = X509_STORE_CTX_get_current_cert(ctx);
+    struct qn_cert cert = {.refs = 1, .x509 = x509};
+    qn_cert_error_text(QN_E_VERIFY(code), x509 != NULL ? &cert : NULL, NULL, 0, text, sizeof text);
+    if (add_fault(t, code, X509_STORE_CTX_get_error_depth(ctx), x509, text) < 0) {
       t->io_error = -ENOMEM;
       return 0;
     }
@@ -216,6 +219,9 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
       t->io_error = -ENOMEM;
     }
     t->verified = true;
+    if (t->trace != NULL) {
+      qn__tls_trace_verified(t);
+    }
   }
   int rc = decide(t);
   const qn__tls_fault_t *f = first_serious(t);

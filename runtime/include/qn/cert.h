@@ -15,10 +15,11 @@ typedef struct qn_cert qn_cert_t;   /* one certificate */
 typedef struct qn_trust qn_trust_t; /* certificates that are believed */
 
 #define QN_CERT_MAX_INPUT (16u << 20) /* bytes that are read as certificates: QN_E_LIMIT above */
+#define QN_CERT_MAX_SIZE (1u << 20)   /* bytes of one certificate */
 #define QN_CERT_MAX_BUNDLE 4096       /* certificates of one bundle */
 #define QN_CERT_MAX_CHAIN 100         /* certificates that a chain is made of */
-#define QN_CERT_MAX_NAMES 10000       /* names, attributes, extensions that are listed */
-#define QN_CERT_MAX_ERRORS 128        /* findings of one verification; more are left out */
+#define QN_CERT_MAX_NAMES 10000 /* names, attributes, extensions of a list; more are left out */
+#define QN_CERT_MAX_ERRORS 128  /* findings of one verification; more are left out */
 
 /* --- reading --------------------------------------------------------------------------------- */
 
@@ -34,9 +35,21 @@ typedef struct qn_certs {
   qn_cert_t **items;
   size_t count, room;
 } qn_certs_t;
-/* All of a PEM bundle (other blocks and text between are skipped), or DER ones back to back; adds
- * to `list`. QN_E_CERT_FORMAT when there is none or one of them is broken. */
+/* All of a PEM bundle (other blocks and text between are skipped), DER ones back to back, or those
+ * of a PKCS#7 structure; adds to `list`. QN_E_CERT_FORMAT when there is none or one of them is
+ * broken, QN_E_LIMIT. */
 QN_API int qn_certs_parse(const void *data, size_t size, qn_certs_t *list);
+
+/* Where and why reading has failed. */
+typedef struct qn_cert_fault {
+  size_t index;   /* how many certificates were read before */
+  size_t line;    /* PEM: where the block begins, from 1; 0 = it is not PEM */
+  size_t offset;  /* the same in bytes, from 0 */
+  char text[192]; /* "certificate 2 (line 21): bad base64 decode" */
+} qn_cert_fault_t;
+/* The same, or only the first one; what is behind it is not looked at. `fault` may be NULL. */
+QN_API int qn_certs_read(const void *data, size_t size, bool first, qn_certs_t *list,
+                         qn_cert_fault_t *fault);
 QN_API int qn_certs_add(qn_certs_t *list, qn_cert_t *cert); /* retains */
 QN_API void qn_certs_free(qn_certs_t *list);                /* its references and its memory */
 
@@ -47,7 +60,8 @@ typedef struct qn_cert_bytes {
 } qn_cert_bytes_t;
 QN_API int qn_cert_to_der(const qn_cert_t *cert, qn_cert_bytes_t *out);
 QN_API int qn_cert_to_pem(const qn_cert_t *cert, qn_cert_bytes_t *out);
-QN_API int qn_cert_to_text(const qn_cert_t *cert, qn_cert_bytes_t *out); /* for people */
+/* For people: what openssl x509 -text shows, as valid UTF-8 without control characters. */
+QN_API int qn_cert_to_text(const qn_cert_t *cert, qn_cert_bytes_t *out);
 
 /* --- what it says ---------------------------------------------------------------------------- */
 
@@ -55,6 +69,8 @@ QN_API int qn_cert_to_text(const qn_cert_t *cert, qn_cert_bytes_t *out); /* for 
 QN_API int qn_cert_version(const qn_cert_t *cert);        /* 1, 2, 3 */
 QN_API int64_t qn_cert_not_before(const qn_cert_t *cert); /* seconds since 1970 */
 QN_API int64_t qn_cert_not_after(const qn_cert_t *cert);
+/* "ecdsa-with-SHA256"; its number when it has no name. Returns the length, cut to size - 1. */
+QN_API size_t qn_cert_signature_algorithm(const qn_cert_t *cert, char *buf, size_t size);
 /* Big-endian, without leading zeros, "-" in `negative`. */
 QN_API int qn_cert_serial(const qn_cert_t *cert, qn_cert_bytes_t *out, bool *negative);
 /* Subject and issuer are the same, and the signature is of its own key. */
@@ -83,7 +99,7 @@ typedef enum qn_cert_entry_type {
   QN_CERT_KEY_ID,    /* value: bytes */
   QN_CERT_OCSP,      /* value: URI of a responder */
   QN_CERT_ISSUERS,   /* value: URI of the issuer's certificate */
-  QN_CERT_CRL        /* value: URI of a revocation list; of what is made only */
+  QN_CERT_CRL        /* value: URI of a revocation list */
 } qn_cert_entry_type_t;
 
 typedef struct qn_cert_entry {
@@ -98,38 +114,59 @@ typedef struct qn_cert_entry {
 typedef struct qn_cert_list {
   qn_cert_entry_t *items; /* what they point to is the list's */
   size_t count, room;
+  bool cut; /* there are more */
 } qn_cert_list_t;
 QN_API void qn_cert_list_free(qn_cert_list_t *list);
 QN_API int qn_cert_subject(const qn_cert_t *cert, qn_cert_list_t *out);
 QN_API int qn_cert_issuer(const qn_cert_t *cert, qn_cert_list_t *out);
 QN_API int qn_cert_names(const qn_cert_t *cert, qn_cert_list_t *out);
 QN_API int qn_cert_extensions(const qn_cert_t *cert, qn_cert_list_t *out);
-/* What the extended key usage, the authority's information access and the authority's and subject's
- * key identifiers say, by the number of the extension. */
+/* What the extended key usage, the authority's information access, the points where revocation
+ * lists are and the authority's and subject's key identifiers say, by the number of the extension.
+ * Nothing when it is not there, is broken, or there are two. */
 QN_API int qn_cert_extension_values(const qn_cert_t *cert, const char *id, qn_cert_list_t *out);
+/* The number of an attribute: of "CN", "commonName" or "2.5.4.3"; 0 = there is no such one. */
+QN_API size_t qn_cert_attribute_id(const char *name, char *buf, size_t size);
 QN_API int qn_cert_path_length(const qn_cert_t *cert); /* -1 = no limit is given */
 /* Bits of the extension "key usage", 0 = digital signature; UINT32_MAX when it has none. */
 QN_API uint32_t qn_cert_key_usage(const qn_cert_t *cert);
 
 /* --- names of hosts (RFC 6125, RFC 9525) ------------------------------------------------------ */
 
-/* `host`: name (also IDN) or address literal. 0, QN_E_VERIFY of the mismatch, or QN_E_BAD_HOST.
+/* `host`: name (also IDN) or address literal. 0, QN_E_VERIFY(62), or QN_E_BAD_HOST.
  * Alternative names only; "*" is one whole left-most label above two others. */
 QN_API int qn_cert_match_host(const qn_cert_t *cert, const char *host, size_t size);
+
+/* --- in words --------------------------------------------------------------------------------- */
+
+/* Common name, else organization, else its unit, else (subject only) the first alternative name;
+ * "" when there is none. As it is in the certificate: it may hold anything. */
+QN_API int qn_cert_display_name(const qn_cert_t *cert, bool of_issuer, qn_cert_bytes_t *out);
+/* `"leaf", issued by "mid", valid until 2026-01-02 03:04:05 UTC`: one line of UTF-8. Returns the
+ * length, cut to size - 1. */
+QN_API size_t qn_cert_summary(const qn_cert_t *cert, char *buf, size_t size);
 /* `certificate for *.example.org does not match host "h"`; returns the length, cut to size - 1. */
 QN_API size_t qn_cert_mismatch_text(const qn_cert_t *cert, const char *host, size_t host_size,
                                     char *buf, size_t size);
+/* What is wrong: `code` is one of QN_E_VERIFY, `cert` (or NULL) the certificate, `host` (or NULL)
+ * whom it should be for. One line of UTF-8: `the certificate of "h" has expired: it was valid until
+ * 2026-01-02 03:04:05 UTC`. Returns the length, cut to size - 1. */
+QN_API size_t qn_cert_error_text(int code, const qn_cert_t *cert, const char *host,
+                                 size_t host_size, char *buf, size_t size);
 
 /* --- trust ----------------------------------------------------------------------------------- */
 
-/* The certificates of the system (SSL_CERT_FILE, SSL_CERT_DIR, else its usual places), one for the
- * process, looked up as they are needed. Retained. */
+/* The certificates of the system: the file SSL_CERT_FILE and the folders SSL_CERT_DIR when one of
+ * them is set, else its usual file and folder. One store for the process, made by the first call: a
+ * folder in OpenSSL's hashed form that holds all of them is looked up as they are needed; else the
+ * file is read, some tens of milliseconds. Retained. A negative errno when what a variable names
+ * cannot be read. */
 QN_API int qn_trust_system(qn_trust_t **out);
 QN_API int qn_trust_new(qn_trust_t **out); /* trusts nobody */
 QN_API int qn_trust_add(qn_trust_t *trust, const qn_cert_t *cert);
 QN_API qn_trust_t *qn_trust_retain(qn_trust_t *trust);
 QN_API void qn_trust_release(qn_trust_t *trust);
-/* All certificates of the system; reads files. */
+/* All of them; reads files. */
 QN_API int qn_trust_system_list(qn_certs_t *out);
 
 typedef enum qn_purpose { QN_PURPOSE_ANY, QN_PURPOSE_SERVER, QN_PURPOSE_CLIENT } qn_purpose_t;
