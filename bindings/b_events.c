@@ -41,6 +41,7 @@ static const event_name_t stream_events[] = {{"state_changed", QN_EVENT_STATE},
                                              {"disconnected", QN_EVENT_DISCONNECTED},
                                              {"read_channel_finished", QN_EVENT_READ_ENDED},
                                              {"closed", QN_EVENT_CLOSED},
+                                             {"mode_changed", QNL_EVENT_MODE},
                                              {"encrypted", QNL_EVENT_ENCRYPTED},
                                              {"ssl_errors", QNL_EVENT_SSL_ERRORS},
                                              {"peer_verify_error", QNL_EVENT_VERIFY_ERROR},
@@ -193,6 +194,7 @@ static void note_failure(lua_State *L, qnl_emitter_t *e, size_t i, int64_t state
 static int push_tls_event(lua_State *L, int event, int64_t arg)
 {
   switch (event) {
+  case QNL_EVENT_MODE: lua_pushstring(L, arg != 0 ? "server" : "client"); return 1;
   case QNL_EVENT_VERIFY_ERROR:
     qnl_push_error(L, &(qnl_errinfo_t){.code = (int)arg, .op = "verify", .phase = "tls"});
     return 1;
@@ -337,7 +339,7 @@ void qnl_listener_forget_events(qnl_listener_t *u)
 /* The event of a name, or 0 with a message on the stack. */
 static int find_event(lua_State *L, int idx, const event_name_t *names, int n)
 {
-  const char *all[16];
+  const char *all[24];
   if (lua_type(L, idx) != LUA_TSTRING) {
     lua_pushfstring(L, "the name of an event expected, got %s", luaL_typename(L, idx));
     return 0;

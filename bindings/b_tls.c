@@ -376,6 +376,9 @@ static int core_tls_start(lua_State *L)
   t->wait.obj = u;
   t->wait.phase = "tls";
   rc = qn_tls_start(conn->t, u->s, &t->op);
+  if (!is_refused(rc)) {
+    qnl_note(u, QNL_EVENT_MODE, o.server);
+  }
   if (rc == QN_AGAIN) {
     t->wait.abandon = abandon_start;
     qnl_wait_for(t, timeout);

@@ -58,6 +58,8 @@ void qnl_tls_on_event(qn_tls_t *t, int event, int value, void *arg);
 void qnl_tls_drop(qnl_stream_t *u);
 /* Pushes the list of verification errors as error objects; nil when there are none. */
 void qnl_push_tls_errors(lua_State *L, const qn_tls_t *t);
+/* Pushes what is known of a connection, a table. */
+void qnl_push_tls_facts(lua_State *L, const qn_tls_t *t);
 /* Pushes the session to resume with, or nil. */
 void qnl_push_tls_session(lua_State *L, const qn_tls_t *t);
 /* Calls the Lua function that lua/qn/tls/... has registered under `name` with all arguments of the
@@ -72,7 +74,8 @@ enum {
   QNL_EVENT_ALERT_RECEIVED = 1 << 19,
   QNL_EVENT_ALERT_SENT = 1 << 20,
   QNL_EVENT_SESSION = 1 << 21,
-  QNL_EVENT_TLS_MASK = 0x3f << 16
+  QNL_EVENT_MODE = 1 << 22,
+  QNL_EVENT_TLS_MASK = 0x7f << 16
 };
 void qnl_note(const qnl_stream_t *u, int event, int64_t arg);
 

@@ -166,16 +166,9 @@ static void push_chain(lua_State *L, const qn_tls_t *t)
   lua_setfield(L, -2, "chain");
 }
 
-/* core.tls_facts(stream) -> table | nil */
-static int core_tls_facts(lua_State *L)
+void qnl_push_tls_facts(lua_State *L, const qn_tls_t *t)
 {
-  const qnl_stream_t *u = qnl_check_stream(L, 1);
   int bits = 0;
-  if (u->tls == NULL) {
-    lua_pushnil(L);
-    return 1;
-  }
-  const qn_tls_t *t = u->tls->t;
   lua_createtable(L, 0, 16);
   set_boolean(L, "encrypted", qn_tls_is_up(t));
   set_boolean(L, "server", qn_tls_is_server(t));
@@ -187,6 +180,10 @@ static int core_tls_facts(lua_State *L)
   if (qn_tls_cipher_bits(t) != 0) {
     set_integer(L, "cipher_bits", qn_tls_cipher_bits(t));
   }
+  uint64_t received, sent;
+  qn_tls_wire(t, &received, &sent);
+  set_integer(L, "wire_received", (lua_Integer)received);
+  set_integer(L, "wire_sent", (lua_Integer)sent);
   set_string(L, "server_name", qn_tls_server_name(t));
   set_string(L, "ephemeral_key", qn_tls_ephemeral_key(t, &bits));
   if (bits != 0) {
@@ -209,13 +206,37 @@ static int core_tls_facts(lua_State *L)
   lua_setfield(L, -2, "errors");
   qnl_push_tls_session(L, t);
   lua_setfield(L, -2, "session");
+}
+
+/* core.tls_facts(stream) -> table | nil */
+static int core_tls_facts(lua_State *L)
+{
+  const qnl_stream_t *u = qnl_check_stream(L, 1);
+  if (u->tls == NULL) {
+    lua_pushnil(L);
+  } else {
+    qnl_push_tls_facts(L, u->tls->t);
+  }
   return 1;
+}
+
+/* core.tls_library() -> text, {versions} */
+static int core_tls_library(lua_State *L)
+{
+  lua_pushstring(L, qn_tls_library());
+  lua_newtable(L);
+  for (int i = 0; qn_tls_protocols()[i] != 0; i++) {
+    lua_pushstring(L, qn_tls_version_name(qn_tls_protocols()[i]));
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 2;
 }
 
 void qnl_open_tls_facts(lua_State *L, qnl_state_t *G)
 {
   static const qnl_method_t functions[] = {{"tls_facts", core_tls_facts, 0},
                                            {"tls_session", core_tls_session, 0},
+                                           {"tls_library", core_tls_library, 0},
                                            {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_tls_session);
   qnl_setfuncs(L, G, functions);

@@ -21,6 +21,7 @@ typedef struct qn_tls_session qn_tls_session_t;
 #define QN_TLS_ALPN_MAX 255u /* bytes of one ALPN name, and 64 names */
 #define QN_TLS_ALPN_NAMES_MAX 64u
 #define QN_TLS_CHAIN_MAX 102400u        /* bytes of the peer's certificate message */
+#define QN_TLS_HANDSHAKE_MAX 262144u    /* bytes read in a handshake */
 #define QN_TLS_ERRORS_MAX 32u           /* verification errors kept per connection */
 #define QN_TLS_DEPTH_MAX 100u           /* largest verify depth; the default: 20 */
 #define QN_TLS_SESSIONS_MAX 256u        /* client sessions remembered per configuration */
@@ -36,6 +37,11 @@ typedef struct qn_tls_session qn_tls_session_t;
 enum { QN_TLS_1_0 = 0x0301, QN_TLS_1_1 = 0x0302, QN_TLS_1_2 = 0x0303, QN_TLS_1_3 = 0x0304 };
 /* "TLSv1.3" ...; "unknown". */
 QN_API const char *qn_tls_version_name(int version);
+
+/* "OpenSSL 3.0.17 1 Jul 2025". */
+QN_API const char *qn_tls_library(void);
+/* The versions that it can speak when a configuration allows them, ascending, 0 at the end. */
+QN_API const int *qn_tls_protocols(void);
 
 /* --- configurations --------------------------------------------------------------------------- */
 
@@ -149,8 +155,11 @@ typedef struct qn_tls_hooks {
    * table. Answer: qn_tls_answer_config. */
   void (*sni)(qn_tls_t *t, const char *name, void *arg);
   /* Mode PEER: there are errors (qn_tls_error_at) that the list does not ignore. Answer:
-   * qn_tls_answer_verify. On clients the handshake is held; on servers it is complete and the
-   * connection is held before it is up. */
+   * qn_tls_answer_verify. The handshake is held meanwhile, and nothing of what the peer sends is
+   * handed up. Without this hook, or answered inside of it, a refused peer gets the alert that says
+   * what is wrong. Answered later: clients send the same; servers send handshake_failure, or
+   * record_overflow when the handshake is complete (a resumed session, a client whose certificate
+   * and signature share a record), since OpenSSL has no call for another. */
   void (*verify)(qn_tls_t *t, void *arg);
   /* Something to tell; never waits. QN_TLS_EVENT_...; arg2: see there. */
   void (*event)(qn_tls_t *t, int event, int value, void *arg);
@@ -214,6 +223,8 @@ QN_API const char *qn_tls_cipher(const qn_tls_t *t); /* "TLS_AES_128_GCM_SHA256"
 QN_API int qn_tls_cipher_bits(const qn_tls_t *t);    /* 0: not known yet */
 QN_API qn_slice_t qn_tls_alpn(const qn_tls_t *t);    /* size 0: none */
 QN_API bool qn_tls_resumed(const qn_tls_t *t);
+/* Bytes of records, handshake and all, that came from and went to the layer below. */
+QN_API void qn_tls_wire(const qn_tls_t *t, uint64_t *received, uint64_t *sent);
 QN_API const char *qn_tls_server_name(const qn_tls_t *t);              /* sent or received; NULL */
 QN_API const char *qn_tls_ephemeral_key(const qn_tls_t *t, int *bits); /* "X25519"; NULL */
 QN_API qn_slice_t qn_tls_ocsp(const qn_tls_t *t); /* what was stapled, DER; size 0: nothing */
