@@ -10,8 +10,19 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const layers[] = {"socket"};
+static const char *const layers[] = {"socket", "tls"};
 #define N_LAYERS (sizeof layers / sizeof *layers)
+
+/* A bit per layer; of the process, as its standard error is. */
+static unsigned chosen;
+
+static void on_trace(const qn_trace_event_t *e, void *arg)
+{
+  bool socket = strcmp(e->layer, "tls") != 0;
+  if ((chosen & (socket ? 1u : 2u)) != 0) {
+    qn_trace_hexdump(e, arg);
+  }
+}
 
 /* core.trace(layer ...): from now on new streams report what passes through these layers; without
  * one the trace is off. A name that is no layer raises. */
@@ -19,6 +30,7 @@ static int core_trace(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
   int n = lua_gettop(L);
+  unsigned bits = 0;
   for (int i = 1; i <= n; i++) {
     const char *name = luaL_checkstring(L, i);
     size_t at = 0;
@@ -26,8 +38,10 @@ static int core_trace(lua_State *L)
       at++;
     }
     luaL_argcheck(L, at < N_LAYERS, i, "unknown layer");
+    bits |= 1u << at;
   }
-  qn_loop_set_trace(G->loop, n > 0 ? qn_trace_hexdump : NULL, n > 0 ? stderr : NULL);
+  chosen = bits;
+  qn_loop_set_trace(G->loop, n > 0 ? on_trace : NULL, n > 0 ? stderr : NULL);
   return 0;
 }
 

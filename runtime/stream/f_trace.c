@@ -169,6 +169,19 @@ static void dump(FILE *file, qn_slice_t bytes)
   }
 }
 
+static char mark_of(qn_trace_what_t what)
+{
+  switch (what) {
+  case QN_TRACE_WRITE:
+  case QN_TRACE_FINISH:
+  case QN_TRACE_NOTE_OUT: return '>';
+  case QN_TRACE_READ:
+  case QN_TRACE_END:
+  case QN_TRACE_NOTE_IN: return '<';
+  default: return '*';
+  }
+}
+
 void qn_trace_hexdump(const qn_trace_event_t *e, void *arg)
 {
   static const char *const words[] = {"open", "", "", "end", "finish", "close", "error"};
@@ -176,9 +189,7 @@ void qn_trace_hexdump(const qn_trace_event_t *e, void *arg)
   char peer[QN_ADDR_TEXT] = "-", clock[16] = "";
   struct timespec now;
   struct tm tm;
-  char mark = e->what == QN_TRACE_WRITE || e->what == QN_TRACE_FINISH ? '>'
-              : e->what == QN_TRACE_READ || e->what == QN_TRACE_END   ? '<'
-                                                                      : '*';
+  char mark = mark_of(e->what);
   clock_gettime(CLOCK_REALTIME, &now);
   if (localtime_r(&now.tv_sec, &tm) != NULL) {
     strftime(clock, sizeof clock, "%H:%M:%S", &tm);
@@ -193,6 +204,11 @@ void qn_trace_hexdump(const qn_trace_event_t *e, void *arg)
   case QN_TRACE_WRITE:
     fprintf(file, "%zu bytes\n", e->bytes.size);
     dump(file, e->bytes);
+    return;
+  case QN_TRACE_NOTE:
+  case QN_TRACE_NOTE_IN:
+  case QN_TRACE_NOTE_OUT:
+    fprintf(file, "%s: %.*s\n", e->layer, (int)e->bytes.size, (const char *)e->bytes.data);
     return;
   case QN_TRACE_ERROR: fprintf(file, "error %s\n", qn_err_name(e->error)); return;
   default: fprintf(file, "%s\n", words[e->what]);

@@ -42,9 +42,23 @@ static int on_read(BIO *bio, char *out, int size)
   if (t == NULL || !t->attached || size <= 0) {
     return -1;
   }
+  if (t->poison) {
+    static const char huge[SSL3_RT_HEADER_LENGTH] = "\x17\x03\x03\xff\xff";
+    memcpy(out, huge, size < (int)sizeof huge ? (size_t)size : sizeof huge);
+    return size < (int)sizeof huge ? size : (int)sizeof huge;
+  }
+  if (t->server && t->wait == QN__TLS_WAIT_VERIFY) { /* verify_peer.c */
+    BIO_set_retry_read(bio);
+    return -1;
+  }
   if (t->up && size == SSL3_RT_HEADER_LENGTH && ++t->quiet > QN_TLS_KEY_UPDATES_MAX) {
     t->io_error = QN_E_TLS_DATA;
     qn__tls_say(t, "the peer sends too many records without data");
+    return -1;
+  }
+  if (!t->up && t->shake_bytes > QN_TLS_HANDSHAKE_MAX) {
+    t->io_error = QN_E_TLS_DATA;
+    qn__tls_say(t, "the peer's part of the handshake is too long");
     return -1;
   }
   int64_t n = available(t);
@@ -61,6 +75,7 @@ static int on_read(BIO *bio, char *out, int size)
   qn_filter_t *below = t->filter.below;
   memcpy(out, qn_buf_data(&below->rd), take);
   qn_filter_consume(below, take);
+  t->shake_bytes += t->up ? 0 : (uint32_t)take;
   return (int)take;
 }
 

@@ -30,6 +30,10 @@ static int fail(qn_tls_t *t, int err)
     if (t->problem == NULL) {
       qn__tls_say(t, qn_err_text(err));
     }
+    if (t->trace != NULL) {
+      qn__tls_trace_say(t, "%s failed: %s: %s", t->up ? "connection" : "handshake",
+                        qn_err_name(err), qn_tls_problem(t));
+    }
   }
   return t->failed;
 }
@@ -49,6 +53,9 @@ static int shake(qn_tls_t *t)
 {
   if (t->wait == QN__TLS_WAIT_CONFIG || t->wait == QN__TLS_WAIT_VERIFY) {
     return QN_AGAIN;
+  }
+  if (t->server && t->verify_answer < 0) {
+    qn__tls_refuse_held(t);
   }
   ERR_clear_error();
   int rc = SSL_do_handshake(t->ssl);
@@ -71,6 +78,10 @@ static int tls_start(qn_filter_t *f)
   if (rc < 0 || t->failed != 0) {
     return rc < 0 ? rc : t->failed;
   }
+  if (!t->begun) {
+    t->begun = true;
+    qn__tls_trace_begin(t);
+  }
   if (!t->shaken) {
     rc = shake(t);
     t->shaken = rc == 0;
@@ -86,6 +97,9 @@ static int tls_start(qn_filter_t *f)
     return rc;
   }
   t->up = true;
+  if (t->trace != NULL) {
+    qn__tls_trace_up(t);
+  }
   qn__tls_event(t, QN_TLS_EVENT_UP, 0);
   return 0;
 }

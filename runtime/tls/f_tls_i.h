@@ -32,7 +32,8 @@ struct qn_tls {
   bool ended;      /* the layer below has ended */
   bool said_close; /* close_notify was sent (or must not be any more) */
   bool hello_asked, verify_asked, verified, ignore_all;
-  bool poison; /* the next read gives a record that is too large */
+  bool begun;           /* the handshake */
+  bool poison;          /* the next read gives a record that is too large */
   int8_t verify_answer; /* 0 none yet, 1 accept, -1 refuse */
   uint8_t wait;         /* qn__tls_wait_t */
   uint8_t quiet;        /* records in a row that brought no data */
@@ -43,8 +44,8 @@ struct qn_tls {
   int verify_err; /* the first error that was not ignored */
   int alert_in, alert_out;
   uint32_t shake_bytes; /* read in the handshake */
-  uint32_t burst;   /* bytes sent since the last pause, up to BURST_SMALL */
-  uint64_t sent_at; /* loop time of the last write, ms */
+  uint32_t burst;       /* bytes sent since the last pause, up to BURST_SMALL */
+  uint64_t sent_at;     /* loop time of the last write, ms */
   SSL *ssl;
   qn_tls_config_t *config; /* the one it began with: sessions, ticket keys */
   qn_tls_config_t *chosen; /* by SNI; else NULL */
@@ -55,8 +56,9 @@ struct qn_tls {
   qn__tls_ignores_t ignore;
   SSL_SESSION *session; /* came by itself */
   char *problem;
-  void (*go_on)(qn_tls_t *t); /* DTLS: a question was answered */
-  void *owner;                /* DTLS: the association */
+  struct qn__tls_trace *trace; /* tls_trace.c; NULL: nobody looks */
+  void (*go_on)(qn_tls_t *t);  /* DTLS: a question was answered */
+  void *owner;                 /* DTLS: the association */
 };
 
 extern const qn_filter_ops_t qn__tls_ops;
@@ -68,12 +70,19 @@ static inline qn_tls_config_t *qn__tls_effective(const qn_tls_t *t)
 }
 /* f_tls_new.c */
 /* What qn_tls_new does, with another kind of BIO; `bio` makes it. */
-int qn__tls_make(qn_tls_config_t *c, const qn_tls_opts_t *opts, bool dtls,
-                 BIO *(*bio)(qn_tls_t *t), void *owner, qn_tls_t **out);
+int qn__tls_make(qn_tls_config_t *c, const qn_tls_opts_t *opts, bool dtls, BIO *(*bio)(qn_tls_t *t),
+                 void *owner, qn_tls_t **out);
 /* A question of the handshake was answered: it goes on. */
 void qn__tls_go_on(qn_tls_t *t);
 void qn__tls_say(qn_tls_t *t, const char *text);
 void qn__tls_event(qn_tls_t *t, int event, int value);
+
+/* tls_trace.c: installs itself when the loop has a trace function; the others only then (t->trace
+ * != NULL). */
+void qn__tls_trace_begin(qn_tls_t *t);
+void qn__tls_trace_say(const qn_tls_t *t, const char *format, ...) QN_PRINTF(2, 3);
+void qn__tls_trace_verified(const qn_tls_t *t);
+void qn__tls_trace_up(const qn_tls_t *t);
 
 /* bio.c: a new BIO over t's layer below; NULL: no memory. */
 BIO *qn__tls_bio(qn_tls_t *t);

@@ -59,6 +59,7 @@ void qn_tls_release(qn_tls_t *t)
   qn_free(t->verify_name);
   qn_free(t->peer);
   qn_free(t->problem);
+  qn_free(t->trace);
   qn_tls_config_release(t->chosen);
   qn_tls_config_release(t->config);
   qn_free(t);

@@ -239,6 +239,87 @@ TEST(the_embedder_decides_now_or_later)
   }
 }
 
+/* A server that refuses: the client is told, and nothing of what it has sent is handed up. */
+TEST(a_refused_client_is_told_and_not_heard)
+{
+  for (int version = QN_TLS_1_2; version <= QN_TLS_1_3; version++) {
+    for (int how = 0; how < 3; how++) { /* no hook, asked now, asked later */
+      TEST_ROUND("version %x, way %d", version, how);
+      duo_t d;
+      reading_t r;
+      asked_t a = {.answer = how == 1 ? -1 : 0};
+      duo_init(&d);
+      d.cc = client_config();
+      d.sc = server_config();
+      add_ca(d.sc, pem_other);
+      add_cert(d.cc, pem_client, NULL, pem_client_key);
+      CHECK_INT(qn_tls_config_set_versions(d.cc, version, version), 0);
+      CHECK_INT(qn_tls_config_set_verify(d.sc, QN_TLS_VERIFY_PEER), 0);
+      if (how != 0) {
+        d.so.hooks.verify = ask;
+        d.so.hooks.arg = &a;
+      }
+      duo_configs(&d);
+      duo_begin(&d);
+      d.hc = (heard_t){.in = -1, .out = -1};
+      put_text(d.p.a, "unheard");
+      for (int i = 0; i < 60; i++) {
+        qn_loop_turn(d.p.loop, QN_TURN_NOWAIT);
+      }
+      if (how == 2) {
+        CHECK_INT(d.up_s.done, 0);
+        CHECK_INT(version == QN_TLS_1_2 && d.up_c.done, 0); /* TLS 1.2: held for the client, too */
+        CHECK_INT(qn_stream_available(d.p.b), 0);
+        qn_tls_answer_verify(d.s, false);
+        settle_all(d.p.loop);
+      }
+      CHECK_INT(d.up_s.done, 1);
+      CHECK_INT(d.up_s.result, QN_E_VERIFY(NO_ISSUER));
+      CHECK_INT(read_now(&r, d.p.b, some(1)), QN_E_VERIFY(NO_ISSUER));
+      CHECK_INT(qn_tls_alert_sent(d.s), how == 2 ? 40 : 48);
+      if (version == QN_TLS_1_2) {
+        CHECK_INT(d.up_c.result, QN_E_ALERT(how == 2 ? 40 : 48));
+      } else {
+        CHECK_INT(read_now(&r, d.p.a, some(1)), QN_E_ALERT(how == 2 ? 40 : 48));
+      }
+      duo_close(&d);
+    }
+  }
+}
+
+/* A resumed session brings what was wrong with it: it is refused behind the handshake. */
+TEST(a_resumed_client_can_be_refused)
+{
+  for (int version = QN_TLS_1_2; version <= QN_TLS_1_3; version++) {
+    TEST_ROUND("version %x", version);
+    duo_t d;
+    reading_t r;
+    asked_t a = {.answer = 1};
+    duo_init(&d);
+    d.cc = client_config();
+    d.sc = server_config();
+    add_ca(d.sc, pem_other);
+    add_cert(d.cc, pem_client, NULL, pem_client_key);
+    CHECK_INT(qn_tls_config_set_versions(d.cc, version, version), 0);
+    CHECK_INT(qn_tls_config_set_verify(d.sc, QN_TLS_VERIFY_PEER), 0);
+    d.so.hooks.verify = ask;
+    d.so.hooks.arg = &a;
+    d.co.peer = "localhost:1";
+    duo_shake(&d);
+    duo_require_up(&d);
+    duo_talk(&d);
+    a = (asked_t){.answer = -1};
+    duo_again(&d);
+    CHECK_INT(a.count, 1);
+    CHECK_INT(d.up_c.result, 0);
+    CHECK(qn_tls_resumed(d.s));
+    CHECK_INT(d.up_s.result, QN_E_VERIFY(NO_ISSUER));
+    CHECK_INT(qn_tls_alert_sent(d.s), 22);
+    CHECK_INT(read_now(&r, d.p.a, some(1)), QN_E_ALERT(22));
+    duo_close(&d);
+  }
+}
+
 /* --- certificates of clients ------------------------------------------------------------------ */
 
 TEST(client_certificates)
