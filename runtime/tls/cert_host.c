@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define NO_MATCH QN_E_VERIFY(X509_V_ERR_HOSTNAME_MISMATCH)
+#define NO_MATCH_IP QN_E_VERIFY(X509_V_ERR_IP_ADDRESS_MISMATCH)
 
 static char lower(char c) { return c >= 'A' && c <= 'Z' ? (char)(c + 32) : c; }
 
@@ -98,5 +99,5 @@ int qn_cert_match_host(const qn_cert_t *cert, const char *text, size_t size)
   }
   GENERAL_NAMES_free(names);
   ERR_clear_error();
-  return found ? 0 : NO_MATCH;
+  return found ? 0 : host.ip_size != 0 ? NO_MATCH_IP : NO_MATCH;
 }

@@ -276,7 +276,8 @@ size_t qn_cert_error_text(int code, const qn_cert_t *cert, const char *host, siz
                           char *buf, size_t size)
 {
   text_t t = {buf, size, 0};
-  bool mismatch = code == QN_E_VERIFY(X509_V_ERR_HOSTNAME_MISMATCH);
+  bool mismatch = code == QN_E_VERIFY(X509_V_ERR_HOSTNAME_MISMATCH) ||
+                  code == QN_E_VERIFY(X509_V_ERR_IP_ADDRESS_MISMATCH);
   if (cert == NULL) {
     put_text(&t, qn_err_text(code));
   } else if (mismatch && host != NULL) {

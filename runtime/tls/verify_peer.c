@@ -132,7 +132,8 @@ static int look_beyond(qn_tls_t *t, X509 *leaf, STACK_OF(X509) * chain)
     rc = qn_cert_match_host(&cert, t->verify_name, size);
     if (rc < 0) {
       qn_cert_mismatch_text(&cert, t->verify_name, size, text, sizeof text);
-      rc = add_fault(t, X509_V_ERR_HOSTNAME_MISMATCH, 0, leaf, text);
+      int code = QN_E_IS_VERIFY(rc) ? -rc - 5200 : X509_V_ERR_HOSTNAME_MISMATCH;
+      rc = add_fault(t, code, 0, leaf, text);
     }
   }
   if (rc == 0 && c->pin_count != 0 && !pinned(c, leaf, chain)) {

@@ -175,7 +175,8 @@ describe("matches_host", function()
     for _, host in ipairs { "leaf", "example.org", "b.example.org", "x.y.b.example.org", "127.0.0.2", "::1" } do
       local ok, err = leaf:matches_host(host)
       assert.is_nil(ok, host)
-      assert.equal("CERT_HOSTNAME_MISMATCH", err.code)
+      local address = host == "127.0.0.2" or host == "::1"
+      assert.equal(address and "CERT_IP_ADDRESS_MISMATCH" or "CERT_HOSTNAME_MISMATCH", err.code)
     end
     assert.equal("certificate for a.example.org, *.b.example.org, 127.0.0.1 and 1 more does not match host \"h\"",
       select(2, leaf:matches_host("h")).message)
@@ -219,7 +220,7 @@ describe("verify", function()
     assert.same({ "CERT_DEPTH_ZERO_SELF_SIGNED@0" }, codes(cert "root"))
     assert.equal("INVALID_HOST", select(2, tls.verify(cert "root", "")).code)
     assert.error_matches(function() tls.verify({}) end, "1 to 100 certificates")
-    assert.error_matches(function() tls.verify({ 1 }) end, "qn.Certificate expected")
+    assert.error_matches(function() tls.verify({ 1 }) end, "argument #1: certificates, their text or paths expected, got number at 1")
     assert.error_matches(function() tls.verify(cert "root", 1) end, "string expected")
     assert.error_matches(function() tls.verify(cert "root", nil, { tiem = 1 }) end, "tiem")
     local first, again = assert(tls.system_certificates()), assert(tls.system_certificates())
