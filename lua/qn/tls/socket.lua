@@ -7,6 +7,7 @@
 local core = require "qn.core"
 local configuration = require "qn.tls.configuration"
 local events = require "qn.events"
+local given = require "qn.tls.options"
 local options = require "qn.options"
 
 ---@class qn.tls
@@ -19,6 +20,7 @@ local CONNECT_S <const> = 30 -- the limit of a whole connect
 M.functions = {}
 
 local used = setmetatable({}, { __mode = "k" }) -- stream -> configuration of its topmost layer
+local choosing = setmetatable({}, { __mode = "k" }) -- stream -> the task that asks `sni`
 local before = setmetatable({}, { __mode = "k" }) -- stream -> what ignore_ssl_errors was told before
 
 -- The handshake -------------------------------------------------------------------------------------
@@ -58,6 +60,14 @@ local function shorter(a, b)
   return math.min(a, b)
 end
 
+-- The handshake is over, whatever became of it: nobody wants to know any more.
+local end_of_choice = { __close = function(self)
+  local task = choosing[self.stream]
+  if task then
+    task:cancel("the handshake is over")
+  end
+end }
+
 -- true, or nil and why; then the stream is closed, unless nothing was begun.
 local function handshake(stream, config, rest, op, name, at, limit, peer)
   local o = start_options(rest, name, at)
@@ -71,11 +81,12 @@ local function handshake(stream, config, rest, op, name, at, limit, peer)
     before[stream] = nil
     o.ignore = (o.ignore == true or ignore == true) or ignore
   end
-  local old = used[stream]
+  local old, layer = used[stream], core.tls_facts(stream)
   used[stream] = config
+  local _ <close> = o.ask_sni and setmetatable({ stream = stream }, end_of_choice) or nil
   local ok, err = core.tls_start(stream, config, o, op, peer)
-  if not ok and not core.tls_facts(stream) then
-    used[stream] = old
+  if not ok and not layer == not core.tls_facts(stream) then
+    used[stream] = old -- nothing was begun
   end
   return ok, err
 end
@@ -128,7 +139,7 @@ end
 function Stream:tls()
   local facts = core.tls_facts(self)
   if facts then
-    facts.configuration = used[self]
+    facts.configuration = used[self] or core.tls_accepted_config(self)
   end
   return facts
 end
@@ -139,9 +150,10 @@ end
 ---@param list? (string|qn.Error|{[1]: string, [2]: qn.Certificate})[]
 function Stream:ignore_ssl_errors(list)
   if list ~= nil and type(list) ~= "table" then
-    error(("bad argument #1 to 'ignore_ssl_errors' (table expected, got %s)"):format(type(list)), 3)
+    local text = "bad argument #1 to 'ignore_ssl_errors' (table expected, got %s)"
+    error(text:format(type(list)), 3)
   end
-  local ok, ignore = pcall(configuration.ignore_list, list == nil or list)
+  local ok, ignore = pcall(given.ignore_list, list == nil or list)
   if not ok then
     error(("bad argument #1 to 'ignore_ssl_errors' (%s)"):format(ignore), 3)
   end
@@ -161,49 +173,44 @@ end
 ---@return qn.Error? err
 function Stream:update_keys(request)
   if not core.tls_facts(self) then
-    return nil, core.error("closed", "there is no TLS", { code = "NOT_CONNECTED", op = "update_keys" })
+    return nil, core.error("closed", "the stream has no TLS",
+      { code = "NOT_CONNECTED", op = "update_keys" })
   end
   return core.tls_key_update(self, request)
 end
 
 -- Questions -----------------------------------------------------------------------------------------
 
-local function ask_handlers(stream, errors)
-  local answer <close> = setmetatable({}, { __close = function()
-    if core.tls_facts(stream) then
-      core.tls_answer(stream, false) -- unless they have been ignored
-    end
-  end })
-  events.dispatch(stream, "ssl_errors", errors)
-  events.settle(stream)
-end
+-- However the function ends, the handshake gets its answer.
+local answer = { __close = function(self)
+  choosing[self.stream] = nil
+  core.tls_answer(self.stream, self.config)
+end }
 
 local function ask_sni(stream, choose, name)
-  local config, problem = "refuse", nil
-  local answer <close> = setmetatable({}, { __close = function()
-    if core.tls_facts(stream) then
-      core.tls_answer(stream, config)
-    end
-  end })
+  local a <close> = setmetatable({ stream = stream, config = "refuse" }, answer)
   local chosen = choose(name, stream)
   if chosen == nil then
-    config = nil
+    a.config = nil
   elseif chosen ~= false then
-    config, problem = configuration.from(chosen, "sni", 1)
+    local config, err = configuration.from(chosen, "sni", 1)
     if not config then
-      config = "refuse"
-      error(problem, 0)
+      error(err, 0)
     end
+    a.config = config
   end
 end
 
 -- C, from the loop: "sni" and the name, or "verify" and the errors. Answered by core.tls_answer.
 function M.functions.question(stream, what, value)
   if what == "verify" then
-    core.detach(ask_handlers, stream, value):name("ssl_errors of " .. tostring(stream))
+    events.ask(stream, "ssl_errors", function()
+      core.tls_answer(stream, false) -- unless they have been ignored
+    end, value)
   else
     local choose = core.tls_own(used[stream]).sni
-    core.detach(ask_sni, stream, choose, value):name("sni of " .. tostring(stream))
+    local task = core.detach(ask_sni, stream, choose, value)
+    choosing[stream] = task:name("sni of " .. tostring(stream))
   end
 end
 
@@ -245,7 +252,10 @@ local function connect(connecting, opts, host, port, level)
     return nil, err
   end
   local g <close> = setmetatable({ socket = socket }, guard)
-  local at = port and ((host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(host, port)) or nil
+  local at
+  if port then
+    at = (host:find(":", 1, true) and "[%s]:%d" or "%s:%d"):format(host, port)
+  end
   local left = give_up and math.max(give_up - core.now(), 0)
   local ok
   ok, err = handshake(socket, config, rest, "connect", host, at, left, at)
@@ -277,8 +287,8 @@ function M.functions.socket_connect(socket, host, port, opts)
 end
 
 -- Options of a connect that are not those of TLS.
-local SOCKET <const> = { timeout = {}, bind = {}, nodelay = {}, keepalive = {}, family = {}, happy_eyeballs = {},
-  resolver = {}, tls = {} }
+local SOCKET <const> = { timeout = {}, bind = {}, nodelay = {}, keepalive = {}, family = {},
+  happy_eyeballs = {}, resolver = {}, tls = {} }
 
 ---@class qn.TlsConnectOptions: qn.ConnectOptions, qn.TlsOptions
 ---@field tls? true|qn.TlsConfiguration|qn.StartTlsOptions what the other options are laid on
