@@ -146,7 +146,8 @@ static int core_methods(lua_State *L)
       &qnl_class_buffer,   &qnl_class_task,      &qnl_class_signal,      &qnl_class_nursery,
       &qnl_class_address,  &qnl_class_resolver,  &qnl_class_udp,         &qnl_class_datagram,
       &qnl_class_notifier, &qnl_class_url,       &qnl_class_certificate, &qnl_class_key,
-      &qnl_class_csr,      &qnl_class_tls_config};
+      &qnl_class_csr,      &qnl_class_tls_config, &qnl_class_dtls,       &qnl_class_dtls_server,
+      &qnl_class_dtls_verifier};
   const char *name = luaL_checkstring(L, 1);
   for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
     if (strcmp(classes[i]->name + 3, name) == 0) {
@@ -257,6 +258,7 @@ static int open_core(lua_State *L)
   qnl_open_key(L, G);
   qnl_open_crypto(L, G);
   qnl_open_tls(L, G);
+  qnl_open_dtls(L, G);
   qnl_setfuncs(L, G, functions);
   lua_pushliteral(L, QN_VERSION);
   lua_setfield(L, -2, "version");

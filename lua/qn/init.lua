@@ -43,7 +43,7 @@ local homes = {
 }
 local modules = {
   crypto = "qn.crypto",
-  dns = "qn.dns", tls = "qn.tls",
+  dns = "qn.dns", tls = "qn.tls", dtls = "qn.dtls",
   url = "qn.url", tcp = "qn.tcp", udp = "qn.udp", unix = "qn.unix", file = "qn.file",
   address = "qn.address", interfaces = "qn.interfaces",
 }

@@ -172,6 +172,7 @@ int qn_dtls_endpoint_new(qn_loop_t *loop, qn_udp_t *u, bool owned, qn_dtls_endpo
   qn__list_init(&e->shaking);
   qn__list_init(&e->ready);
   qn__list_init(&e->notes);
+  qn__list_init(&e->acceptors);
   qn_op_init(&e->op, loop, on_readable);
   qn_ready_init(&e->again, run_again);
   int rc = qn_random(&e->seed, sizeof e->seed);
@@ -204,22 +205,18 @@ static void end_all(qn_dtls_endpoint_t *e, int err)
 static void shut(qn_dtls_endpoint_t *e, int err)
 {
   qn_udp_t *u = e->u;
-  if (u == NULL) {
+  if (u == NULL || e->shutting) {
     return;
   }
+  e->shutting = true; /* the last association that ends comes here, too */
   e->refs++;
-  e->error = err;
   qn_dtls_stop(e);
-  if (e->u != NULL) {
-    end_all(e, err);
-  }
-  if (e->u != NULL) { /* the last association has not done it */
-    e->u = NULL;
-    qn_op_forget(&e->op);
-    qn_ready_drop(&e->again);
-    if (e->owned) {
-      qn_udp_close(u);
-    }
+  end_all(e, err);
+  e->u = NULL;
+  qn_op_forget(&e->op);
+  qn_ready_drop(&e->again);
+  if (e->owned) {
+    qn_udp_close(u);
   }
   qn_dtls_endpoint_release(e);
 }

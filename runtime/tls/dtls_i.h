@@ -90,8 +90,7 @@ struct qn_dtls_endpoint {
   unsigned refs;
   qn_loop_t *loop;
   qn_udp_t *u; /* NULL once closed */
-  bool owned, held, listening;
-  int error;
+  bool owned, held, listening, shutting;
   qn_op_t op;       /* of reading */
   qn_ready_t again; /* more to read in the next turn */
   qn_dtls_t **table;
@@ -101,7 +100,8 @@ struct qn_dtls_endpoint {
   qn_dtls_serve_t opts;
   qn_list_t shaking, ready, notes;
   uint32_t n_shaking, n_ready, n_failed, n_up;
-  qn_op_t *acceptor, *asker;
+  qn_list_t acceptors; /* operations */
+  qn_op_t *asker;
   qn_dtls_endpoint_stats_t stats;
   int (*send)(qn_udp_t *u, const qn_udp_out_t *o); /* qn_udp_send; tests put their own */
 };

@@ -40,7 +40,7 @@ int qn_dtls_serve(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_dtls_serve
   return 0;
 }
 
-int qn_dtls_configure(qn_dtls_endpoint_t *e, qn_tls_config_t *c)
+int qn_dtls_configure(qn_dtls_endpoint_t *e, qn_tls_config_t *c, bool ask_sni, bool ask_verify)
 {
   SSL_CTX *ctx;
   int rc = e->listening ? qn__tls_ctx(c, true, true, &ctx) : QN_E_CLOSED;
@@ -48,10 +48,13 @@ int qn_dtls_configure(qn_dtls_endpoint_t *e, qn_tls_config_t *c)
     qn_tls_config_retain(c);
     qn_tls_config_release(e->config);
     e->config = c;
+    e->opts.ask_sni = ask_sni;
+    e->opts.ask_verify = ask_verify;
   }
   return rc;
 }
 
+void qn_dtls_set_notes(qn_dtls_endpoint_t *e, bool on) { e->opts.notes = on; }
 bool qn_dtls_is_listening(const qn_dtls_endpoint_t *e) { return e->listening; }
 
 static void wake(qn_op_t **slot, int64_t result)
@@ -60,6 +63,15 @@ static void wake(qn_op_t **slot, int64_t result)
   *slot = NULL;
   if (op != NULL) {
     qn_op_settle(op, result);
+  }
+}
+
+static void wake_acceptor(qn_dtls_endpoint_t *e, int64_t result)
+{
+  if (!qn__list_empty(&e->acceptors)) {
+    qn_list_t *node = e->acceptors.next;
+    qn__list_remove(node);
+    qn_op_settle(QN__CONTAINER(node, qn_op_t, link), result);
   }
 }
 
@@ -223,7 +235,7 @@ void qn__dtls_server_up(qn_dtls_t *a)
   qn_dtls_retain(a);
   qn__list_append(&e->ready, &a->link);
   e->n_ready++;
-  wake(&e->acceptor, 0);
+  wake_acceptor(e, 0);
 }
 
 void qn__dtls_server_failed(qn_dtls_t *a)
@@ -239,30 +251,38 @@ void qn__dtls_server_failed(qn_dtls_t *a)
 
 /* --- accepting -------------------------------------------------------------------------------- */
 
-static void cancel_acceptor(qn_op_t *op) { ((qn_dtls_endpoint_t *)op->owner)->acceptor = NULL; }
+static void cancel_acceptor(qn_op_t *op) { qn__list_remove(&op->link); }
 static void cancel_asker(qn_op_t *op) { ((qn_dtls_endpoint_t *)op->owner)->asker = NULL; }
 
-static int begin(qn_dtls_endpoint_t *e, qn_op_t **slot, qn_op_t *op, void (*cancel)(qn_op_t *op))
+static int not_listening(const qn_dtls_endpoint_t *e)
 {
-  if (!e->listening) {
-    return e->config == NULL ? QN_E_NOT_CONNECTED : QN_E_CLOSED;
-  }
-  if (*slot != NULL) {
-    return QN_E_BUSY;
-  }
-  *slot = op;
-  qn_op_begin(op, e, cancel);
-  return QN_AGAIN;
+  return e->config == NULL ? QN_E_NOT_CONNECTED : QN_E_CLOSED;
 }
 
 int qn_dtls_accept(qn_dtls_endpoint_t *e, qn_op_t *op)
 {
-  return e->n_ready != 0 ? 0 : begin(e, &e->acceptor, op, cancel_acceptor);
+  if (e->n_ready != 0) {
+    return 0;
+  }
+  if (!e->listening) {
+    return not_listening(e);
+  }
+  qn_op_begin(op, e, cancel_acceptor);
+  qn__list_append(&e->acceptors, &op->link);
+  return QN_AGAIN;
 }
 
 int qn_dtls_wait_note(qn_dtls_endpoint_t *e, qn_op_t *op)
 {
-  return qn__list_empty(&e->notes) ? begin(e, &e->asker, op, cancel_asker) : 0;
+  if (!qn__list_empty(&e->notes)) {
+    return 0;
+  }
+  if (!e->listening || e->asker != NULL) {
+    return e->listening ? QN_E_BUSY : not_listening(e);
+  }
+  e->asker = op;
+  qn_op_begin(op, e, cancel_asker);
+  return QN_AGAIN;
 }
 
 qn_dtls_t *qn_dtls_accepted(qn_dtls_endpoint_t *e)
@@ -293,7 +313,9 @@ void qn_dtls_stop(qn_dtls_endpoint_t *e)
   while (qn_dtls_take_note(e, &a) != QN_DTLS_NOTE_NONE) {
     qn_dtls_release(a);
   }
-  wake(&e->acceptor, QN_E_CLOSED);
+  while (!qn__list_empty(&e->acceptors)) {
+    wake_acceptor(e, QN_E_CLOSED);
+  }
   wake(&e->asker, QN_E_CLOSED);
   qn__dtls_endpoint_check(e);
   qn_dtls_endpoint_release(e);

@@ -65,12 +65,16 @@ typedef struct qn_dtls_serve {
   bool notes;               /* failed handshakes do, too */
 } qn_dtls_serve_t;
 QN_API int qn_dtls_serve(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_dtls_serve_t *opts);
-QN_API int qn_dtls_configure(qn_dtls_endpoint_t *e, qn_tls_config_t *c);
+QN_API int qn_dtls_configure(qn_dtls_endpoint_t *e, qn_tls_config_t *c, bool ask_sni,
+                             bool ask_verify);
 /* An association whose handshake is done, to be taken by qn_dtls_accepted: 0, QN_AGAIN (`op`
- * settles), QN_E_BUSY, QN_E_CLOSED, QN_E_NOT_CONNECTED (no server), or why reading has failed. */
+ * settles; several may wait), QN_E_CLOSED, QN_E_NOT_CONNECTED (no server). */
 QN_API int qn_dtls_accept(qn_dtls_endpoint_t *e, qn_op_t *op);
 QN_API qn_dtls_t *qn_dtls_accepted(qn_dtls_endpoint_t *e); /* the caller's reference; NULL: none */
-/* What to do or know about a peer: 0 (qn_dtls_take_note has it), QN_AGAIN, or as qn_dtls_accept. */
+/* Whether failed handshakes come as notes, from now on. */
+QN_API void qn_dtls_set_notes(qn_dtls_endpoint_t *e, bool on);
+/* What to do or know about a peer: 0 (qn_dtls_take_note has it), QN_AGAIN, QN_E_BUSY, or
+ * as qn_dtls_accept. */
 QN_API int qn_dtls_wait_note(qn_dtls_endpoint_t *e, qn_op_t *op);
 typedef enum qn_dtls_note {
   QN_DTLS_NOTE_NONE,
