@@ -93,11 +93,11 @@ static int read_texts(lua_State *L, int idx, qn_cert_plan_t *plan)
 
 static int fail(lua_State *L, int rc, const qn_cert_plan_t *plan, const char *op)
 {
-  return qnl_fail_info(
-      L, &(qnl_errinfo_t){.code = rc,
-                          .op = op,
-                          .message = plan->why.text[0] != '\0' && rc != -ENOMEM ? plan->why.text
-                                                                                : NULL});
+  return qnl_fail_info(L, &(qnl_errinfo_t){.code = rc,
+                                           .op = op,
+                                           .message = plan->why.text[0] != '\0' && rc != -ENOMEM
+                                                          ? plan->why.text
+                                                          : NULL});
 }
 
 /* core.cert_make(key | request, issuer | nil, issuer's key, texts, settings, op) -> certificate |
@@ -107,8 +107,7 @@ static int core_cert_make(lua_State *L)
   qn_cert_plan_t plan;
   const qn_csr_t *request = qnl_test(L, 1, &qnl_class_csr);
   const qn_key_t *subject = request == NULL ? qnl_check(L, 1, &qnl_class_key) : NULL;
-  const qn_cert_t *issuer =
-      lua_isnil(L, 2) ? NULL : qnl_check(L, 2, &qnl_class_certificate);
+  const qn_cert_t *issuer = lua_isnil(L, 2) ? NULL : qnl_check(L, 2, &qnl_class_certificate);
   const qn_key_t *key = qnl_check(L, 3, &qnl_class_key);
   const char *op = luaL_checkstring(L, 6);
   check_texts(L, 4);

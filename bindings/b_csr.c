@@ -148,10 +148,10 @@ static int core_csr(lua_State *L)
   int rc = qn_csr_parse(data, size, &csr);
   if (rc != 0) {
     return qnl_fail_info(
-        L, &(qnl_errinfo_t){.code = rc,
-                            .op = "certificate_request",
-                            .message = rc == QN_E_CERT_FORMAT ? "not a certificate request"
-                                                              : NULL});
+        L,
+        &(qnl_errinfo_t){.code = rc,
+                         .op = "certificate_request",
+                         .message = rc == QN_E_CERT_FORMAT ? "not a certificate request" : NULL});
   }
   box->obj = csr;
   return 1;

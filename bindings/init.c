@@ -255,6 +255,7 @@ static int open_core(lua_State *L)
   qnl_open_url(L, G);
   qnl_open_certificate(L, G);
   qnl_open_cert_make(L, G);
+  qnl_open_pkcs12(L, G);
   qnl_open_key(L, G);
   qnl_open_crypto(L, G);
   qnl_open_tls(L, G);

@@ -254,6 +254,7 @@ void qnl_open_notifier(lua_State *L, qnl_state_t *G);
 void qnl_open_url(lua_State *L, qnl_state_t *G);
 void qnl_open_certificate(lua_State *L, qnl_state_t *G);
 void qnl_open_cert_make(lua_State *L, qnl_state_t *G);
+void qnl_open_pkcs12(lua_State *L, qnl_state_t *G);
 void qnl_open_key(lua_State *L, qnl_state_t *G);
 void qnl_open_crypto(lua_State *L, qnl_state_t *G);
 void qnl_open_tls(lua_State *L, qnl_state_t *G);

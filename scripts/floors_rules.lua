@@ -15,7 +15,7 @@ local PUBLIC <const> = {
   op = 2, loop = 2, work = 2, file = 2, signal = 2, process = 2,
   addr = 3, sockopt = 3, netif = 3, dns = 3, dns_system = 3, udp = 3, psl = 3, notifier = 3,
   stream = 4, filter = 4, dial = 4, listen = 4, trace = 4,
-  tls = 5, dtls = 5, tls_listen = 5, cert = 5, key = 5, crypto = 5,
+  tls = 5, dtls = 5, tls_listen = 5, cert = 5, cert_make = 5, pkcs12 = 5, key = 5, crypto = 5,
   http1 = 6, http2 = 6, manager = 6, ws = 6,
   qn = 7, lua = 7,
 }

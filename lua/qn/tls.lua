@@ -11,9 +11,11 @@ local homes <const> = {
   key = "qn.tls.key", generate_key = "qn.tls.key", ciphers = "qn.tls.key", curves = "qn.tls.key",
   certificate = "qn.tls.certificate", certificates = "qn.tls.certificate",
   configuration = "qn.tls.configuration", default_configuration = "qn.tls.configuration",
+  library = "qn.tls.configuration", protocols = "qn.tls.configuration",
   connect = "qn.tls.socket", listen = "qn.tls.server",
   self_signed = "qn.tls.issue", request = "qn.tls.issue", sign = "qn.tls.issue",
   certificate_request = "qn.tls.issue",
+  import_pkcs12 = "qn.tls.pkcs12", export_pkcs12 = "qn.tls.pkcs12",
   system_certificates = "qn.tls.certificate", verify = "qn.tls.certificate",
 }
 

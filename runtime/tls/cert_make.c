@@ -185,9 +185,9 @@ static int set_serial(qn_cert_plan_t *plan, X509 *x)
                ? 0
                : qn__ossl_fail(-ENOMEM);
   if (rc == 0 && (BN_is_zero(n) || BN_num_bits(n) >= QN_CERT_MAX_SERIAL * 8)) {
-    rc = qn__cert_refuse(&plan->why, QN_E_INVALID,
-                         "a serial number is positive and has at most %d bytes",
-                         QN_CERT_MAX_SERIAL);
+    rc =
+        qn__cert_refuse(&plan->why, QN_E_INVALID,
+                        "a serial number is positive and has at most %d bytes", QN_CERT_MAX_SERIAL);
   }
   BN_free(n);
   return rc;

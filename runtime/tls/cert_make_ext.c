@@ -49,13 +49,11 @@ bool qn__cert_extend(STACK_OF(X509_EXTENSION) * *list, int nid, void *value, boo
 static const struct {
   qn_cert_entry_type_t said;
   int type, string;
-} names[] = {{QN_CERT_DNS, GEN_DNS, V_ASN1_IA5STRING},
-             {QN_CERT_IP, GEN_IPADD, V_ASN1_OCTET_STRING},
-             {QN_CERT_EMAIL, GEN_EMAIL, V_ASN1_IA5STRING},
-             {QN_CERT_URI, GEN_URI, V_ASN1_IA5STRING},
-             {QN_CERT_OCSP, GEN_URI, V_ASN1_IA5STRING},
-             {QN_CERT_ISSUERS, GEN_URI, V_ASN1_IA5STRING},
-             {QN_CERT_CRL, GEN_URI, V_ASN1_IA5STRING}};
+} names[] = {
+    {QN_CERT_DNS, GEN_DNS, V_ASN1_IA5STRING},     {QN_CERT_IP, GEN_IPADD, V_ASN1_OCTET_STRING},
+    {QN_CERT_EMAIL, GEN_EMAIL, V_ASN1_IA5STRING}, {QN_CERT_URI, GEN_URI, V_ASN1_IA5STRING},
+    {QN_CERT_OCSP, GEN_URI, V_ASN1_IA5STRING},    {QN_CERT_ISSUERS, GEN_URI, V_ASN1_IA5STRING},
+    {QN_CERT_CRL, GEN_URI, V_ASN1_IA5STRING}};
 
 /* NULL: out of memory. */
 static GENERAL_NAME *general_of(const qn_cert_entry_t *e)
@@ -179,8 +177,8 @@ static bool add_usages(const qn_cert_list_t *list, STACK_OF(X509_EXTENSION) * *o
       }
     }
   }
-  ok = ok && (sk_ASN1_OBJECT_num(value) == 0 ||
-              qn__cert_extend(out, NID_ext_key_usage, value, critical));
+  ok = ok &&
+       (sk_ASN1_OBJECT_num(value) == 0 || qn__cert_extend(out, NID_ext_key_usage, value, critical));
   EXTENDED_KEY_USAGE_free(value);
   return ok;
 }
@@ -244,11 +242,12 @@ int qn__cert_extensions_of(const qn_cert_plan_t *plan, EVP_PKEY *key, const X509
 {
   const qn_cert_list_t *list = &plan->says;
   STACK_OF(X509_EXTENSION) *all = sk_X509_EXTENSION_new_null();
-  uint32_t bits = plan->key_usage != 0 || (for_request && !plan->ca) ? plan->key_usage
-                                                                      : usual_bits(plan, key);
+  uint32_t bits =
+      plan->key_usage != 0 || (for_request && !plan->ca) ? plan->key_usage : usual_bits(plan, key);
   bool ok = all != NULL && ((for_request && !plan->ca) || add_constraints(plan, &all)) &&
             (bits == 0 || add_key_usage(bits, &all)) && add_usages(list, &all) &&
-            add_names(list, X509_NAME_entry_count(subject) == 0, &all) && add_access(list, &all) && add_crl(list, &all);
+            add_names(list, X509_NAME_entry_count(subject) == 0, &all) && add_access(list, &all) &&
+            add_crl(list, &all);
   if (!ok) {
     sk_X509_EXTENSION_pop_free(all, X509_EXTENSION_free);
     return qn__ossl_fail(-ENOMEM);

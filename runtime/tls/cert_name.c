@@ -212,7 +212,9 @@ static bool is_ip(const char *text, size_t size, uint8_t ip[16], size_t *ip_size
   }
   const char *zone = memchr(text, '%', size); /* says the way, not who */
   size = zone != NULL ? (size_t)(zone - text) : size;
-  *ip_size = zone == NULL && qn_ip4_parse(text, size, ip) ? 4 : qn_ip6_parse(text, size, ip) ? 16 : 0;
+  *ip_size = zone == NULL && qn_ip4_parse(text, size, ip) ? 4
+             : qn_ip6_parse(text, size, ip)               ? 16
+                                                          : 0;
   return *ip_size != 0;
 }
 
@@ -233,9 +235,9 @@ static bool looks_like_uri(const char *text, size_t size)
 
 static qn_cert_form_t form_of(const char *text, size_t size)
 {
-  return looks_like_uri(text, size)          ? QN_CERT_FORM_URI
+  return looks_like_uri(text, size)        ? QN_CERT_FORM_URI
          : memchr(text, '@', size) != NULL ? QN_CERT_FORM_EMAIL
-                                             : QN_CERT_FORM_DNS;
+                                           : QN_CERT_FORM_DNS;
 }
 
 int qn_cert_say_name(qn_cert_list_t *list, qn_cert_form_t form, const char *text, size_t size,
@@ -274,12 +276,15 @@ int qn_cert_say_url(qn_cert_list_t *list, qn_cert_entry_type_t type, const char 
 
 const char *const qn_cert_usage_names[] = {"server", "client", "code", "email",
                                            "time",   "ocsp",   "any",  NULL};
-static const int usage_nids[] = {NID_server_auth, NID_client_auth, NID_code_sign, NID_email_protect,
-                                 NID_time_stamp,  NID_OCSP_sign,   NID_anyExtendedKeyUsage};
+static const int usage_nids[] = {NID_server_auth,        NID_client_auth, NID_code_sign,
+                                 NID_email_protect,      NID_time_stamp,  NID_OCSP_sign,
+                                 NID_anyExtendedKeyUsage};
 
 const char *const qn_cert_key_usage_names[QN_CERT_KEY_USAGES + 1] = {
-    "digital_signature", "non_repudiation", "key_encipherment", "data_encipherment",
-    "key_agreement",     "key_cert_sign",   "crl_sign",         "encipher_only",
+    "digital_signature", "non_repudiation",
+    "key_encipherment",  "data_encipherment",
+    "key_agreement",     "key_cert_sign",
+    "crl_sign",          "encipher_only",
     "decipher_only",     NULL};
 
 int qn_cert_say_usage(qn_cert_list_t *list, const char *id, qn_cert_why_t *why)

@@ -7,9 +7,9 @@
  */
 #include "tls/crypto_i.h"
 #include "tls/key_i.h"
+#include "tls/pbe_i.h"
 
 #include <errno.h>
-#include <openssl/asn1t.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -30,64 +30,6 @@ static int adopt(EVP_PKEY *pkey, bool is_private, qn_key_t **out)
   return pkey != NULL ? qn__key_adopt(pkey, is_private, out) : qn__crypto_failed(QN_E_KEY_FORMAT);
 }
 
-/* --- the work that an encrypted key asks for ---------------------------------------------------
- */
-
-static int check_count(const ASN1_INTEGER *n)
-{
-  uint64_t count = 0;
-  if (n == NULL || ASN1_INTEGER_get_uint64(&count, n) != 1) {
-    return QN_E_KEY_FORMAT;
-  }
-  return count > QN_KEY_MAX_ITERATIONS ? QN_E_LIMIT : 0;
-}
-
-static int check_pbkdf2(const ASN1_TYPE *parameter)
-{
-  PBKDF2PARAM *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBKDF2PARAM), parameter);
-  int rc = p != NULL ? check_count(p->iter) : QN_E_KEY_FORMAT;
-  PBKDF2PARAM_free(p);
-  return rc;
-}
-
-static int check_scrypt(const ASN1_TYPE *parameter)
-{
-  SCRYPT_PARAMS *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(SCRYPT_PARAMS), parameter);
-  uint64_t n = 0, r = 0, parallel = 0;
-  int rc = QN_E_KEY_FORMAT;
-  if (p != NULL && ASN1_INTEGER_get_uint64(&n, p->costParameter) == 1 &&
-      ASN1_INTEGER_get_uint64(&r, p->blockSize) == 1 &&
-      ASN1_INTEGER_get_uint64(&parallel, p->parallelizationParameter) == 1) {
-    const uint64_t most = QN_KEY_MAX_ITERATIONS;
-    rc = n > most || r > most || parallel > most || (n * r > most) || n * r * parallel > most
-             ? QN_E_LIMIT
-             : 0;
-  }
-  SCRYPT_PARAMS_free(p);
-  return rc;
-}
-
-static int check_algorithm(const X509_ALGOR *a)
-{
-  int nid = OBJ_obj2nid(a->algorithm);
-  if (nid == NID_pbes2) {
-    PBE2PARAM *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBE2PARAM), a->parameter);
-    int rc = QN_E_KEY_FORMAT;
-    if (p != NULL) {
-      int kdf = OBJ_obj2nid(p->keyfunc->algorithm);
-      rc = kdf == NID_id_pbkdf2   ? check_pbkdf2(p->keyfunc->parameter)
-           : kdf == NID_id_scrypt ? check_scrypt(p->keyfunc->parameter)
-                                  : QN_E_UNSUPPORTED;
-    }
-    PBE2PARAM_free(p);
-    return rc;
-  }
-  PBEPARAM *p = ASN1_TYPE_unpack_sequence(ASN1_ITEM_rptr(PBEPARAM), a->parameter);
-  int rc = p != NULL ? check_count(p->iter) : QN_E_UNSUPPORTED;
-  PBEPARAM_free(p);
-  return rc;
-}
-
 /* --- PKCS#8 ------------------------------------------------------------------------------------
  */
 
@@ -105,7 +47,8 @@ static int from_sealed(X509_SIG *sealed, const source_t *s, qn_key_t **out)
   const X509_ALGOR *algorithm;
   const ASN1_OCTET_STRING *bytes;
   X509_SIG_get0(sealed, &algorithm, &bytes);
-  int rc = check_algorithm(algorithm);
+  uint64_t work;
+  int rc = qn__pbe_work(algorithm, &work);
   if (rc == 0 && s->pass == NULL) {
     rc = QN_E_KEY_PASSPHRASE;
   }

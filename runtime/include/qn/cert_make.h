@@ -11,14 +11,15 @@
 #include "qn/cert.h"
 #include "qn/key.h"
 
-#define QN_CERT_MAX_SAID 1000                     /* names, attributes and so on of one plan */
-#define QN_CERT_MAX_TEXT 4096u                    /* bytes of one of them */
-#define QN_CERT_MAX_SERIAL 20                     /* bytes of a serial number (RFC 5280) */
-#define QN_CERT_BACKDATE 3600                     /* seconds that a new one begins before now */
-#define QN_CERT_LIFETIME (INT64_C(365) * 86400)   /* seconds from now when nobody says */
-#define QN_CERT_MIN_TIME (-INT64_C(631152000))    /* 1950-01-01: the first date that can be written */
-#define QN_CERT_MAX_TIME INT64_C(253402300799)    /* 9999-12-31 23:59:59: the last one */
-#define QN_CSR_MAX_INPUT (1u << 20)               /* bytes that are read as a request */
+#define QN_CERT_MAX_SAID 1000                   /* names, attributes and so on of one plan */
+#define QN_CERT_MAX_TEXT 4096u                  /* bytes of one of them */
+#define QN_CERT_MAX_SERIAL 20                   /* bytes of a serial number (RFC 5280) */
+#define QN_CERT_BACKDATE 3600                   /* seconds that a new one begins before now */
+#define QN_CERT_LIFETIME (INT64_C(365) * 86400) /* seconds from now when nobody says */
+#define QN_CERT_MIN_TIME (-INT64_C(631152000))  /* 1950-01-01: the first date that can be written \
+                                                 */
+#define QN_CERT_MAX_TIME INT64_C(253402300799)  /* 9999-12-31 23:59:59: the last one */
+#define QN_CSR_MAX_INPUT (1u << 20)             /* bytes that are read as a request */
 
 /* Why something was refused, in words. */
 typedef struct qn_cert_why {
@@ -32,8 +33,8 @@ typedef struct qn_csr qn_csr_t; /* a request for a certificate (PKCS#10) */
 /* Adds an attribute of the subject: `id` is a short name, long name or number ("CN",
  * "commonName", "2.5.4.3"), the text is UTF-8. `joined`: one multi-valued part with the one before.
  */
-QN_API int qn_cert_say_attribute(qn_cert_list_t *list, const char *id, const void *text, size_t size,
-                                 bool joined, qn_cert_why_t *why);
+QN_API int qn_cert_say_attribute(qn_cert_list_t *list, const char *id, const void *text,
+                                 size_t size, bool joined, qn_cert_why_t *why);
 typedef enum qn_cert_form {
   QN_CERT_FORM_ANY, /* told apart by its form: address literal, URI, mail address, DNS name */
   QN_CERT_FORM_DNS,
