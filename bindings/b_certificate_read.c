@@ -128,7 +128,8 @@ static size_t read_chain(lua_State *L, int idx, qn_cert_t *chain[QN_CERT_MAX_CHA
   return (size_t)n;
 }
 
-/* A store of the certificates in the list at `idx`. All that may raise comes first. */
+/* A store of the certificates in the list at `idx`, and of the system's when the flag behind it says
+ * so. All that may raise comes first. */
 static int read_trust(lua_State *L, int idx, qn_trust_t **out)
 {
   lua_Integer n = (lua_Integer)lua_rawlen(L, idx);
@@ -138,6 +139,7 @@ static int read_trust(lua_State *L, int idx, qn_trust_t **out)
     lua_pop(L, 1);
   }
   int rc = qn_trust_new(out);
+  rc = rc == 0 && lua_toboolean(L, idx + 1) ? qn_trust_add_system(*out) : rc;
   for (lua_Integer i = 1; rc == 0 && i <= n; i++) {
     lua_rawgeti(L, idx, i);
     rc = qn_trust_add(*out, qnl_test(L, -1, &qnl_class_certificate));
@@ -146,7 +148,8 @@ static int read_trust(lua_State *L, int idx, qn_trust_t **out)
   return rc;
 }
 
-/* core.certificate_verify(chain, host|nil, ca list|nil, purpose, time|nil, depth|nil, partial) */
+/* core.certificate_verify(chain, host|nil, ca list|nil, system too, purpose, time|nil, depth|nil,
+ * partial) */
 static int core_verify(lua_State *L)
 {
   static const char *const purposes[] = {"any", "server", "client", NULL};
@@ -155,10 +158,10 @@ static int core_verify(lua_State *L)
   luaL_checktype(L, 1, LUA_TTABLE);
   qn_verify_t in = {.chain = chain, .count = read_chain(L, 1, chain)};
   in.host = luaL_optlstring(L, 2, NULL, &in.host_size);
-  in.purpose = (qn_purpose_t)luaL_checkoption(L, 4, "any", purposes);
-  in.time = luaL_optinteger(L, 5, QN_CERT_NO_TIME);
-  in.depth = (int)luaL_optinteger(L, 6, -1);
-  in.partial = lua_toboolean(L, 7) != 0;
+  in.purpose = (qn_purpose_t)luaL_checkoption(L, 5, "any", purposes);
+  in.time = luaL_optinteger(L, 6, QN_CERT_NO_TIME);
+  in.depth = (int)luaL_optinteger(L, 7, -1);
+  in.partial = lua_toboolean(L, 8) != 0;
   int rc = lua_isnoneornil(L, 3) ? 0 : read_trust(L, 3, &in.trust);
   rc = rc != 0 ? rc : qn_cert_verify(&in, &found);
   qn_trust_release(in.trust);

@@ -25,8 +25,7 @@ typedef struct reading {
 /* `at` = where the bytes in question begin. Takes OpenSSL's reason when `why` is NULL. */
 static int fail(reading_t *r, int code, size_t at, bool pem, const char *why)
 {
-  char reason[96];
-  qn__ossl_reason(reason, sizeof reason);
+  const char *reason = ERR_reason_error_string(ERR_peek_error()); /* the innermost one */
   code = qn__ossl_fail(code);
   qn_cert_fault_t *f = r->fault;
   if (f == NULL) {
@@ -39,7 +38,7 @@ static int fail(reading_t *r, int code, size_t at, bool pem, const char *why)
       f->line += r->data[i] == '\n';
     }
   }
-  const char *text = why != NULL ? why : reason[0] != '\0' ? reason : "it is not a certificate";
+  const char *text = why != NULL ? why : reason != NULL ? reason : "it is not a certificate";
   if (pem) {
     snprintf(f->text, sizeof f->text, "certificate %zu (line %zu): %s", f->index + 1, f->line,
              text);

@@ -181,6 +181,7 @@ int qn_trust_add(qn_trust_t *trust, const qn_cert_t *cert)
 /* --- the system's ----------------------------------------------------------------------------- */
 
 static X509_STORE *system_store;
+static char *system_folder; /* its lookup reads from there; or NULL */
 static int system_rc;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -219,8 +220,9 @@ static int fill(X509_STORE *store)
       hashed = each_hashed(p.folder, NULL, NULL, &rc);
     }
   }
-  if (rc == 0 && hashed > 0 && X509_STORE_load_path(store, p.folder) != 1) {
-    rc = qn__ossl_fail(-ENOMEM);
+  if (rc == 0 && hashed > 0) {
+    system_folder = qn_strdup(p.folder); /* the variable may be changed later */
+    rc = system_folder != NULL && X509_STORE_load_path(store, p.folder) == 1 ? 0 : -ENOMEM;
   }
   if (rc == 0 && data != NULL && (p.named || hashed < count_blocks(data, size))) {
     rc = add_file(store, data, size);
@@ -243,7 +245,23 @@ int qn__trust_system_store(X509_STORE **out)
   return system_rc;
 }
 
-int qn__trust_add_system(X509_STORE *store) { return fill(store); }
+/* Shares what is decoded. */
+int qn__trust_add_system(X509_STORE *store)
+{
+  X509_STORE *from = NULL;
+  int rc = qn__trust_system_store(&from);
+  STACK_OF(X509) *all = rc == 0 ? X509_STORE_get1_all_certs(from) : NULL;
+  for (int i = 0; rc == 0 && all != NULL && i < sk_X509_num(all); i++) {
+    rc = X509_STORE_add_cert(store, sk_X509_value(all, i)) == 1 ? 0 : qn__ossl_fail(-ENOMEM);
+  }
+  sk_X509_pop_free(all, X509_free);
+  if (rc == 0 && system_folder != NULL && X509_STORE_load_path(store, system_folder) != 1) {
+    rc = qn__ossl_fail(-ENOMEM);
+  }
+  return rc;
+}
+
+int qn_trust_add_system(qn_trust_t *trust) { return qn__trust_add_system(trust->store); }
 
 int qn_trust_system(qn_trust_t **out)
 {

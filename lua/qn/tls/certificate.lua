@@ -1,6 +1,6 @@
----Certificates: reading PEM, DER and bundles, files by name or pattern, verification of chains.
+---Certificates: reading PEM, DER and bundles, files, folders and patterns, verification of chains.
 ---
----Gathered by lua/qn/tls.lua. C reads and verifies (bindings/b_certificate.c); here options are
+---Gathered by lua/qn/tls.lua. C reads and verifies (bindings/b_certificate_read.c); here options are
 ---checked and files are found. Nothing is kept between calls.
 
 local core = require "qn.core"
@@ -9,15 +9,21 @@ local options = require "qn.options"
 ---@class qn.tls
 local M = {}
 
+local FILE_MAX <const> = 16 << 20 -- bytes of one file
+local BUNDLE_MAX <const> = 4096 -- certificates of one result
+
 local function check_text(value, where)
   if type(value) ~= "string" then
     error(("bad argument #1 to '%s' (string expected, got %s)"):format(where, type(value)), 3)
   end
 end
 
----The first certificate of PEM text, or of DER.
+---The first certificate of PEM text, of DER, or of a PKCS#7 structure. What is before it and behind it is not looked
+---at.
 ---
----Errors: kind `invalid` (code CERT_FORMAT), `limit` (more than 16 MiB).
+---Errors: kind `invalid` (code CERT_FORMAT; the message says where and why, `line` is that of the PEM block), `limit`
+---(more than 16 MiB of text, 1 MiB of certificate).
+---Qt rows: CERT-01.
 ---@param data string
 ---@return qn.Certificate? certificate
 ---@return qn.Error? err
@@ -26,63 +32,143 @@ function M.certificate(data)
   return core.certificate(data)
 end
 
--- A shell pattern as a Lua pattern: *, ? and [...] within one name.
-local function pattern_of(glob)
-  local out = glob:gsub("%[!", "[^"):gsub("[%%%-().+$]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".")
-  return "^" .. out .. "$"
+-- --- files ---------------------------------------------------------------------------------------
+
+local function is_path(text)
+  return text ~= "" and not text:find("[\0\r\n]") and not text:find("^0[\x80-\xff]")
 end
 
-local function read_files(folder, names)
-  local file = require "qn.file"
-  local all = {}
-  for _, name in ipairs(names) do
-    local text, err = file.read(folder .. name, { max = 16 << 20 })
-    local found
-    if text then
-      found, err = core.certificates(text)
+-- A shell pattern for one name as a Lua pattern: *, ? and [...].
+local function pattern_of(glob)
+  local out, at = {}, 1
+  while at <= #glob do
+    local set = glob:match("^%[[!^]?%]?[^%]]*%]", at)
+    local char = glob:sub(at, at)
+    if set then
+      local negated, body = set:match("^%[([!^]?)(.*)%]$")
+      out[#out + 1] = (negated ~= "" and "[^" or "[") .. body:gsub("[%%%]^]", "%%%0") .. "]"
+    else
+      out[#out + 1] = char == "*" and ".*" or char == "?" and "." or char:gsub("%W", "%%%0")
     end
-    if not found then
+    at = at + #(set or char)
+  end
+  return "^" .. table.concat(out) .. "$"
+end
+
+local function matcher(glob)
+  local pattern = pattern_of(glob)
+  return function(name)
+    return (name:sub(1, 1) ~= "." or glob:sub(1, 1) == ".") and name:find(pattern) ~= nil
+  end
+end
+
+local function stat(path)
+  local found = require "qn.file".stat(path)
+  return found and found.type
+end
+
+local function join(folder, name)
+  return folder:sub(-1) == "/" and folder .. name or folder .. "/" .. name
+end
+
+-- The paths that a pattern stands for, sorted; every part of it may have wildcards.
+local function expand(glob)
+  local paths = { glob:sub(1, 1) == "/" and "/" or "." }
+  for part in glob:gmatch("[^/]+") do
+    local next_paths = {}
+    for _, folder in ipairs(paths) do
+      if not part:find("[*?%[]") then
+        next_paths[#next_paths + 1] = stat(join(folder, part)) and join(folder, part)
+      else
+        local matches = matcher(part)
+        for _, name in ipairs(require "qn.file".list(folder) or {}) do
+          next_paths[#next_paths + 1] = matches(name) and join(folder, name) or nil
+        end
+      end
+    end
+    paths = next_paths
+  end
+  return paths
+end
+
+local function read_file(path)
+  local text, err = require "qn.file".read(path, { max = FILE_MAX })
+  if not text then
+    return nil, err
+  end
+  return core.certificates(text, path)
+end
+
+-- All of several files, each certificate once. Files that hold none are no error.
+local function read_files(paths)
+  local all, seen = {}, {}
+  for _, path in ipairs(paths) do
+    local found, err
+    if stat(path) == "file" then
+      found, err = read_file(path)
+    end
+    if not found and err and not (err.code == "CERT_FORMAT" and not err.line) then
       return nil, err
     end
-    table.move(found, 1, #found, #all + 1, all)
+    for _, certificate in ipairs(found or {}) do
+      local id = certificate:to_der()
+      all[#all + 1] = not seen[id] and certificate or nil
+      seen[id] = true
+    end
+    if #all > BUNDLE_MAX then
+      return nil, core.error("limit", "more than 4096 certificates", { op = "certificates" })
+    end
   end
   return all
 end
 
----All certificates of a bundle (PEM text, or DER ones back to back), of a file, or of the files whose
----names match a pattern (`*`, `?` and `[...]` in the last part of the path). What holds a line break or
----begins as DER does is a bundle, all else a path.
+local function paths_in(folder)
+  local names, err = require "qn.file".list(folder)
+  if not names then
+    return nil, err
+  end
+  local paths, is_shown = {}, matcher("*")
+  for _, name in ipairs(names) do
+    paths[#paths + 1] = is_shown(name) and join(folder, name) or nil
+  end
+  return paths
+end
+
+---All certificates of a bundle (PEM text among which there may be anything else, DER ones back to back, PKCS#7), of a
+---file, of the files in a folder, or of those that a pattern stands for (`*`, `?` and `[...]` in any part of the path).
+---What has a line break or begins as DER does is a bundle, all else a path. In folders and patterns, files that hold no
+---certificate are skipped, and each certificate is given once.
 ---
----Errors: kind `invalid` (code CERT_FORMAT), `limit` (more than 16 MiB or 4,096 certificates), those of
----`qn.file.read`; a pattern that no file matches gives an empty list.
+---Errors: kind `invalid` (code CERT_FORMAT; the message says which one of which file, in which line), `limit` (16 MiB of
+---one file, 1 MiB of one certificate, 4,096 certificates), those of `qn.file.read`; a pattern that no file matches and a
+---folder without certificates give an empty list.
+---Qt rows: CERT-05.
 ---@async
----@param source string bundle, path or pattern
+---@param source string bundle or path
 ---@return qn.Certificate[]? certificates
 ---@return qn.Error? err
 function M.certificates(source)
   check_text(source, "certificates")
-  if source == "" or source:find("^0") or source:find("\n", 1, true) then
+  if not is_path(source) then
     return core.certificates(source)
   end
-  local folder, last = source:match("^(.*/)([^/]*)$")
-  folder, last = folder or "", last or source
-  if not last:find("[*?%[]") then
-    return read_files(folder, { last })
-  end
-  local names, err = require "qn.file".list(folder == "" and "." or folder)
-  if not names then
-    return nil, err
-  end
-  local pattern, matching = pattern_of(last), {}
-  for _, name in ipairs(names) do
-    if name:find(pattern) and (name:sub(1, 1) ~= "." or last:sub(1, 1) == ".") then
-      matching[#matching + 1] = name
+  local kind = stat(source)
+  if kind == "directory" then
+    local paths, err = paths_in(source)
+    if not paths then
+      return nil, err
     end
+    return read_files(paths)
+  elseif not kind and source:find("[*?%[]") then
+    return read_files(expand(source))
   end
-  return read_files(folder, matching)
+  return read_file(source)
 end
 
----The certificates that this system trusts: the file that SSL_CERT_FILE names, or the usual one.
+---The certificates that this system trusts, all of them: those of SSL_CERT_FILE (a file) and SSL_CERT_DIR (folders in
+---OpenSSL's hashed form) when one of the variables is set, else of the system's usual places. They are read and decoded
+---in this call: some tens of milliseconds. Connections need not do so: they share one store in the process, which the
+---first of them makes; where the system has a hashed folder, certificates are looked up in it one by one.
 ---
 ---Errors: kind `io` (ENOENT ...), `denied`, `limit`.
 ---@return qn.Certificate[]? certificates
@@ -91,33 +177,56 @@ function M.system_certificates()
   return core.certificates_of_system()
 end
 
+-- --- verification --------------------------------------------------------------------------------
+
 ---@class qn.VerifyOptions
----@field ca? qn.Certificate|qn.Certificate[] who is trusted (default: the system's certificates)
+---@field ca? string|qn.Certificate|(string|qn.Certificate)[] who is trusted: certificates, their PEM or DER, paths as of `qn.tls.certificates`, "system" (default: "system")
 ---@field purpose? "any"|"server"|"client" what the certificate is used for (default "any")
 ---@field time? integer seconds since 1970 (default: now)
----@field depth? integer the most certificates between the first and the trusted one
----@field partial? boolean a trusted certificate need not be self-signed
+---@field depth? integer the most certificates between the first and the trusted one, 0 to 100 (default 100)
+---@field partial? boolean a trusted certificate need not be self-signed (default false)
 
 local RULES <const> = {
-  ca = { type = "table|userdata" },
+  ca = { type = "table|userdata|string" },
   purpose = { enum = { "any", "server", "client" } },
   time = { type = "integer" },
   depth = { type = "integer", min = 0, max = 100 },
   partial = { type = "boolean" },
 }
 
-local function list_of(value)
-  return type(value) == "userdata" and { value } or value
+-- A value or a list of them as a list of certificates; "system" only sets the second result. The third
+-- is an error.
+local function gather(value, where)
+  local list, system = {}, nil
+  for i, item in ipairs(type(value) == "table" and value or { value }) do
+    local found, err = { item }, nil
+    if item == "system" and where:find("^option") then
+      found, system = {}, true
+    elseif type(item) == "string" then
+      found, err = M.certificates(item)
+    elseif not core.tls_is(item, "certificate") then
+      error(("verify: %s: certificates, their text or paths expected, got %s at %d")
+        :format(where, type(item), i), 3)
+    end
+    if not found then
+      return nil, nil, err
+    end
+    table.move(found, 1, #found, #list + 1, list)
+  end
+  return list, system
 end
 
----Verifies a chain: signatures, dates, purposes, strength of keys, and the host when one is given. The
----certificate in question is the first one; the order of the others does not matter. Everything that is
----wrong is reported: each error has a code ("CERT_HAS_EXPIRED" ...), `certificate` and `depth` (0 = the first).
----Revocation lists are not asked.
+---Verifies a chain: signatures, dates, purposes, name constraints, strength of keys and signatures (at least 112 bits:
+---no RSA under 2048 bits, no SHA-1), and the host when one is given. The certificate in question is the first one; the
+---order of the others does not matter. Everything that is wrong is reported: each error has a code ("CERT_HAS_EXPIRED"
+---...), a message that names the certificate, `certificate` and `depth` (0 = the first). Revocation lists are not asked.
+---Waits only when files are to be read.
 ---
----Errors: a list. Only when nothing could be verified (kind `invalid`: not a host name; `limit`) it is one
----error instead.
----@param chain qn.Certificate|qn.Certificate[] at most 100
+---Errors: a list. Only when nothing could be verified (kind `invalid`: not a host name, no certificate; `limit`; what
+---reading files brings) it is one error instead.
+---Qt rows: Q5-64.
+---@async
+---@param chain string|qn.Certificate|(string|qn.Certificate)[] at most 100; text and paths as of `qn.tls.certificates`
 ---@param host? string name or address
 ---@param opts? qn.VerifyOptions
 ---@return true? ok
@@ -127,8 +236,19 @@ function M.verify(chain, host, opts)
   if host ~= nil and type(host) ~= "string" then
     error(("bad argument #2 to 'verify' (string expected, got %s)"):format(type(host)), 2)
   end
-  return core.certificate_verify(list_of(chain), host, list_of(opts.ca), opts.purpose or "any",
-    opts.time, opts.depth, opts.partial)
+  local trusted, system, err
+  local list, _, why = gather(chain, "argument #1")
+  if list and opts.ca ~= nil then
+    trusted, system, err = gather(opts.ca, "option 'ca'")
+  end
+  if why or err then
+    return nil, why or err
+  end
+  if #list == 0 or #list > 100 then
+    error(("bad argument #1 to 'verify' (1 to 100 certificates expected, got %d)"):format(#list), 2)
+  end
+  return core.certificate_verify(list, host, trusted, system, opts.purpose or "any", opts.time,
+    opts.depth, opts.partial)
 end
 
 return M

@@ -164,6 +164,7 @@ QN_API size_t qn_cert_error_text(int code, const qn_cert_t *cert, const char *ho
 QN_API int qn_trust_system(qn_trust_t **out);
 QN_API int qn_trust_new(qn_trust_t **out); /* trusts nobody */
 QN_API int qn_trust_add(qn_trust_t *trust, const qn_cert_t *cert);
+QN_API int qn_trust_add_system(qn_trust_t *trust); /* the system's as well */
 QN_API qn_trust_t *qn_trust_retain(qn_trust_t *trust);
 QN_API void qn_trust_release(qn_trust_t *trust);
 /* All of them; reads files. */
