@@ -198,6 +198,9 @@ local RULES <const> = {
 -- is an error.
 local function gather(value, where)
   local list, system = {}, nil
+  if value == nil then
+    error(("verify: %s: certificates, their text or paths expected, got nil"):format(where), 3)
+  end
   for i, item in ipairs(type(value) == "table" and value or { value }) do
     local found, err = { item }, nil
     if item == "system" and where:find("^option") then

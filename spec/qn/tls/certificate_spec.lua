@@ -153,15 +153,68 @@ describe("bundles", function()
     local text = "words\n" .. read "leaf.pem" .. read "leaf.key" .. read "mid.pem"
     write("bundle.pem", text)
     assert.same({ cert "leaf", cert "mid" }, tls.certificates(text))
+    assert.same({ cert "leaf", cert "mid" }, tls.certificates("\u{feff}" .. text))
+    assert.same({ cert "leaf", cert "mid" }, tls.certificates((text:gsub("\n", "\r\n"))))
     assert.same({ cert "leaf", cert "mid" }, tls.certificates(folder .. "/bundle.pem"))
     assert.same({ cert "leaf", cert "mid" }, tls.certificates(cert "leaf":to_der() .. cert "mid":to_der()))
     assert.same({ cert "root" }, tls.certificates(folder .. "/[r]o*t.p?m"))
     assert.same({}, tls.certificates(folder .. "/nothing*"))
+    sh "openssl crl2pkcs7 -nocrl -certfile bundle.pem -out p7.pem; openssl pkcs7 -in p7.pem -outform der -out p7.der"
+    for _, name in ipairs { "p7.pem", "p7.der" } do
+      assert.same({ cert "leaf", cert "mid" }, tls.certificates(folder .. "/" .. name))
+      assert.equal(cert "leaf", tls.certificate(read(name)))
+    end
+    sh "openssl x509 -in leaf.pem -trustout -out trusted.pem"
+    assert.equal(cert "leaf", tls.certificate(read "trusted.pem"))
+  end)
+
+  it("are folders and patterns with wildcards anywhere, each certificate once", function()
+    sh("mkdir -p d/one d/two d/.hidden; cp leaf.pem d/one/a-1.pem; cp mid.pem leaf.key log d/two; ln -s ../one/a-1.pem "
+      .. "d/two/z.pem; cp other.pem d/.hidden/other.pem; cp other.pem 'd/[x].pem'; ln -s nowhere d/one/broken; "
+      .. "openssl x509 -in root.pem -outform der -out d/two/root.cer; mkfifo d/two/fifo")
+    assert.same({ cert "mid", cert "root", cert "leaf" }, tls.certificates(folder .. "/d/two"))
+    assert.same({ cert "mid", cert "root", cert "leaf" }, tls.certificates(folder .. "/d/two/"))
+    assert.same({ cert "leaf", cert "mid" }, tls.certificates(folder .. "/d/*/*.pem"))
+    assert.same({ cert "leaf" }, tls.certificates(folder .. "/d/[!t]*/a-[0-9].pem"))
+    assert.same({ cert "leaf" }, tls.certificates(folder .. "/?/one/[]a]-1.p[^x]m"))
+    assert.same({ cert "other" }, tls.certificates(folder .. "/d/[x].pem")) -- it is there: no pattern
+    assert.same({ cert "other" }, tls.certificates(folder .. "/d/.h*/*"))
+    assert.same({}, tls.certificates(folder .. "/d/no*/*.pem"))
+    assert.same({ cert "other" }, tls.certificates(folder .. "/d"))
+    assert.same({}, tls.certificates(folder .. "/d/one/../.hidden/.."  .. "/empty*"))
+  end)
+
+  it("say where they are broken", function()
+    local function fault(source, code)
+      local none, err = tls.certificates(source)
+      assert.is_nil(none)
+      assert.equal(code or "CERT_FORMAT", err.code)
+      return err.message, err.line
+    end
+    local leaf, mid = read "leaf.pem", read "mid.pem"
+    local line = 1 + select(2, ("x\n" .. mid):gsub("\n", ""))
+    local message, at = fault("x\n" .. mid .. leaf:gsub("MII", "!!!"))
+    assert.equal(("certificate 2 (line %d): bad base64 decode"):format(line), message)
+    assert.equal(line, at)
+    assert.equal("certificate 1 (line 1): bad end line", (fault(leaf:sub(1, 300))))
+    assert.truthy(fault(mid .. leaf:gsub("END CERT", "END SERT")):find("certificate 2", 1, true))
+    local der = cert "leaf":to_der()
+    assert.truthy(fault(der .. der:sub(1, -2)):find(("certificate 2 (byte %d): "):format(#der), 1, true))
+    assert.truthy(fault(der .. "x"):find("certificate 2", 1, true))
+    assert.equal("no certificate, but PEM of another kind: PRIVATE KEY", (fault(read "leaf.key")))
+    assert.equal("no certificate: neither PEM nor DER", (fault("words\n")))
+    assert.equal("no certificate: there is nothing", (fault("")))
     assert.equal("ENOENT", select(2, tls.certificates(folder .. "/nothing")).code)
-    assert.equal("CERT_FORMAT", select(2, tls.certificates(read "leaf.key")).code)
-    local broken = read "leaf.pem":gsub("MII", "!!!")
-    assert.equal("CERT_FORMAT", select(2, tls.certificates(read "mid.pem" .. broken)).code)
-    assert.equal("LIMIT", select(2, tls.certificates(cert "leaf":to_der():rep(4097))).code)
+    write("broken.pem", mid .. leaf:gsub("MII", "!!!"))
+    assert.equal(folder .. "/broken.pem: certificate 2 (line " .. line - 1 .. "): bad base64 decode",
+      (fault(folder .. "/broken.pem")))
+    sh "mkdir -p e; cp broken.pem e"
+    assert.truthy(fault(folder .. "/e"):find("e/broken.pem: certificate 2", 1, true))
+    assert.equal("more than 4096 certificates", (fault(der:rep(4097), "LIMIT")))
+    assert.equal(4096, #tls.certificates(der:rep(4096)))
+    for n = 1, #leaf - 2 do -- cut PEM
+      assert.equal("CERT_FORMAT", select(2, tls.certificate(leaf:sub(1, n))).code)
+    end
   end)
 end)
 
@@ -210,16 +263,86 @@ describe("verify", function()
     assert.truthy(table.concat(wrong, " "):find("CERT_INVALID_CA@1", 1, true), table.concat(wrong, " "))
     local _, errors = tls.verify({ leaf, mid }, "h", { ca = ca })
     assert.equal(leaf, errors[1].certificate)
-    assert.truthy(errors[1].message:find("does not match host \"h\"", 1, true))
     local der = leaf:to_der()
     local forged = tls.certificate(der:sub(1, -2) .. string.char(der:byte(-1) ~ 1))
     assert.same({ "CERT_SIGNATURE_FAILURE@0" }, codes({ forged, mid }, nil, { ca = ca }))
+  end)
+
+  it("says in words what is wrong", function()
+    local ca, leaf, mid = cert "root", cert "leaf", cert "mid"
+    local function words(chain, host, opts)
+      return select(2, tls.verify(chain, host, opts))[1].message
+    end
+    local function date(time) return os.date("!%Y-%m-%d %H:%M:%S UTC", time) end
+    assert.equal("the certificate of \"leaf\" has expired: it was valid until " .. date(leaf.not_after),
+      words(leaf, nil, { ca = leaf, partial = true, time = leaf.not_after + 1 }))
+    assert.equal("the certificate of \"root\" is not yet valid: it will be from " .. date(ca.not_before),
+      words(ca, nil, { ca = ca, time = ca.not_before - 1 }))
+    assert.equal("certificate for a.example.org, *.b.example.org, 127.0.0.1 and 1 more does not match host \"h\"",
+      words({ leaf, mid }, "h", { ca = ca }))
+    assert.equal("the issuer of the certificate of \"leaf\" is not known: \"mid\"", words(leaf, nil, { ca = ca }))
+    assert.equal("the certificate of \"root\" is self-signed and not trusted", words(ca, nil, { ca = {} }))
+    assert.equal("the chain ends at the self-signed certificate of \"root\", which is not trusted",
+      words({ leaf, mid, ca }, nil, { ca = {} }))
+    assert.equal("the key of the certificate of \"weak\" is too weak: RSA of 1024 bits",
+      words(cert "weak", nil, { ca = ca }))
+    assert.equal("the certificate is not for this purpose (certificate of \"leaf\")",
+      words({ leaf, mid }, nil, { ca = ca, purpose = "client" }))
+  end)
+
+  it("refuses weak signatures and keys of issuers", function()
+    local ca = cert "root"
+    issue("sha1", "root", "subjectAltName=DNS:s", "-days 30 -sha1")
+    sh "openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -out rsa.pem -days 30 -subj /CN=rsa"
+    issue("md5", "rsa", "subjectAltName=DNS:s", "-days 30 -md5")
+    assert.same({ "CERT_CA_MD_TOO_WEAK@0" }, codes(cert "sha1", nil, { ca = ca }))
+    assert.same({ "CERT_CA_MD_TOO_WEAK@0" }, codes(cert "md5", nil, { ca = cert "rsa" }))
+    assert.equal("the signature of the certificate of \"sha1\" is too weak: ecdsa-with-SHA1",
+      select(2, tls.verify(cert "sha1", nil, { ca = ca }))[1].message)
+    issue("weakca", "root", "basicConstraints=critical,CA:true", nil, "-newkey rsa:1024 -nodes")
+    issue("under", "weakca", "subjectAltName=DNS:u")
+    assert.same({ "CERT_CA_KEY_TOO_SMALL@1" }, codes({ cert "under", cert "weakca" }, nil, { ca = ca }))
+  end)
+
+  it("counts depth, constraints of names, and what nobody understands", function()
+    local ca = cert "root"
+    assert.same({}, codes({ cert "leaf", cert "mid" }, nil, { ca = ca, depth = 1 }))
+    assert.truthy(table.concat(codes({ cert "leaf", cert "mid" }, nil, { ca = ca, depth = 0 }), " ")
+      :find("CERT_CHAIN_TOO_LONG", 1, true))
+    issue("narrow", "root", "basicConstraints=critical,CA:true,pathlen:0\nnameConstraints=critical,permitted;DNS:in.test")
+    issue("inside", "narrow", "subjectAltName=DNS:a.in.test")
+    issue("outside", "narrow", "subjectAltName=DNS:a.out.test")
+    assert.same({}, codes({ cert "inside", cert "narrow" }, "a.in.test", { ca = ca }))
+    assert.same({ "CERT_PERMITTED_VIOLATION@0" }, codes({ cert "outside", cert "narrow" }, nil, { ca = ca }))
+    issue("toolong", "narrow", "basicConstraints=critical,CA:true")
+    issue("last", "toolong", "subjectAltName=DNS:a.in.test")
+    assert.truthy(table.concat(codes({ cert "last", cert "toolong", cert "narrow" }, nil, { ca = ca }), " ")
+      :find("CERT_PATH_LENGTH_EXCEEDED", 1, true))
+    issue("critical", "root", "1.2.3.4=critical,DER:0500")
+    assert.same({ "CERT_UNHANDLED_CRITICAL_EXTENSION@0" }, codes(cert "critical", nil, { ca = ca }))
+  end)
+
+  it("takes text and paths for certificates", function()
+    write("chain.pem", read "leaf.pem" .. read "mid.pem")
+    local chain, root = folder .. "/chain.pem", folder .. "/root.pem"
+    assert.is_true(tls.verify(chain, "a.example.org", { ca = root }))
+    assert.is_true(tls.verify(read "chain.pem", nil, { ca = { "system", read "root.pem" } }))
+    assert.is_true(tls.verify({ cert "leaf", folder .. "/mid.pem" }, nil, { ca = { root } }))
+    assert.same({ "CERT_UNABLE_TO_GET_ISSUER_CERT_LOCALLY@1" }, codes(chain, nil, { ca = "system" }))
+    assert.equal("ENOENT", select(2, tls.verify(folder .. "/no", nil)).code)
+    assert.equal("ENOENT", select(2, tls.verify(chain, nil, { ca = folder .. "/no" })).code)
+    local first = assert(tls.system_certificates())[1]
+    assert.same({}, codes(first, nil, { ca = { "system" }, time = first.not_before + 86400 }))
   end)
 
   it("trusts the system by default, and refuses wrong arguments", function()
     assert.same({ "CERT_DEPTH_ZERO_SELF_SIGNED@0" }, codes(cert "root"))
     assert.equal("INVALID_HOST", select(2, tls.verify(cert "root", "")).code)
     assert.error_matches(function() tls.verify({}) end, "1 to 100 certificates")
+    assert.error_matches(function() tls.verify() end, "argument #1: .* got nil")
+    assert.error_matches(function() tls.verify(cert "root", nil, { ca = { 1 } }) end, "option 'ca'")
+    assert.error_matches(function() tls.verify(cert "root", nil, { depth = 101 }) end, "depth")
+    assert.error_matches(function() tls.verify(cert "root", nil, { purpose = "x" }) end, "purpose")
     assert.error_matches(function() tls.verify({ 1 }) end, "argument #1: certificates, their text or paths expected, got number at 1")
     assert.error_matches(function() tls.verify(cert "root", 1) end, "string expected")
     assert.error_matches(function() tls.verify(cert "root", nil, { tiem = 1 }) end, "tiem")
