@@ -2,9 +2,9 @@
  *
  * One operation waits on the listener below; each connection has one for its handshake, with the
  * deadline. No user code runs here: the hooks take notes. Must not let slow peers keep others out:
- * when too many handshakes are under way the oldest makes room, unless it is young itself; then one
- * connection is held back, and the rest waits below.
- * Invariant: `held` is set only while there are max_handshakes; nobody waits while one is ready.
+ * when too many handshakes are under way the oldest makes room, unless it is young itself; then,
+ * and when too many are ready, one connection is held back, and the rest waits below. Invariant:
+ * nobody waits while one is ready; while one is held, no other is taken from below.
  */
 #include "qn/tls_listen.h"
 
@@ -30,7 +30,7 @@ struct qn_tls_listener {
   qn_op_t op; /* on `below` */
   qn_list_t shaking, ready;
   qn_list_t waiters; /* of qn_op_t */
-  qn_stream_t *held; /* came when too many were under way */
+  qn_stream_t *held; /* came when too many were under way, or ready */
   qn_timer_t room;   /* when the oldest is old enough to go */
   int error;         /* of `below`, for the next who accepts */
   bool closed, pumping;
@@ -244,7 +244,7 @@ static bool make_room(qn_tls_listener_t *l)
 
 static void take(qn_tls_listener_t *l, qn_stream_t *s)
 {
-  if (make_room(l)) {
+  if (l->stats.pending < l->opts.max_pending && make_room(l)) {
     begin(l, s);
   } else {
     l->held = s;
@@ -264,11 +264,11 @@ static void note_error(qn_tls_listener_t *l, int err)
 
 static void take_held(qn_tls_listener_t *l)
 {
-  if (l->held != NULL && make_room(l)) {
-    qn_stream_t *s = l->held;
+  qn_stream_t *s = l->held;
+  if (s != NULL) {
     l->held = NULL;
     qn_timer_stop(l->loop, &l->room);
-    begin(l, s);
+    take(l, s);
   }
 }
 

@@ -115,7 +115,7 @@ end
 ---time and hold up nobody. One that fails is counted (`stats`) and told to listeners of `handshake_error`. TLS options
 ---may stand beside those of `qn.tcp.listen`.
 ---
----Errors: those of `qn.tcp.listen` and `qn.tls.configuration`; `tls` (TLS_CONFIG: there is no certificate).
+---Errors: those of `qn.tcp.listen` and `qn.tls.configuration`; `tls` (TLS_CONFIGURATION: there is no certificate).
 ---Qt rows: SSL-28, Q5-77, WEAK-32.
 ---@param addr? string|qn.Address
 ---@param port? integer
@@ -271,7 +271,9 @@ end
 local questions = {}
 
 function questions.sni(_, socket, name)
-  choosing[socket] = core.detach(choose, socket, name):name("sni of " .. tostring(socket))
+  local task = core.detach(choose, socket, name)
+  task:name("sni of " .. tostring(socket))
+  choosing[socket] = task
 end
 
 function questions.verify(server, socket, errors)
