@@ -108,6 +108,14 @@ static bool is_garbage(int reason, int alert)
   }
 }
 
+/* What comes of different keys on both sides. */
+static bool is_wrong_key(int reason)
+{
+  return reason == SSL_R_DECRYPTION_FAILED_OR_BAD_RECORD_MAC ||
+         reason == SSL_R_DIGEST_CHECK_FAILED || reason == SSL_R_BINDER_DOES_NOT_VERIFY ||
+         reason == SSL_R_BAD_PSK;
+}
+
 static int no_peer_cert(qn_tls_t *t)
 {
   int err = QN_E_VERIFY(QN_TLS_VERIFY_NO_PEER_CERT);
@@ -157,6 +165,12 @@ int qn__tls_failure(qn_tls_t *t, bool handshake)
     qn__tls_say(t, handshake ? "the connection ended in the TLS handshake"
                              : qn_err_text(QN_E_TLS_TRUNCATED));
     return handshake ? QN_E_EOF : QN_E_TLS_TRUNCATED;
+  }
+  if (handshake && t->psk_state != QN__TLS_PSK_NONE && is_wrong_key(reason)) {
+    qn__tls_say(t, t->psk_state == QN__TLS_PSK_DECOY
+                       ? "the identity of the client's shared key is not known"
+                       : "the shared key is not the peer's");
+    return QN_E_TLS;
   }
   int err = !handshake || is_garbage(reason, t->alert_out) ? QN_E_TLS_DATA : QN_E_TLS;
   const char *why = e != 0 ? ERR_reason_error_string(e) : NULL;

@@ -85,6 +85,7 @@ void qn_tls_config_release(qn_tls_config_t *c)
   qn_certs_free(&c->client_ca);
   qn_free(c->alpn);
   qn_free(c->staple);
+  qn__tls_psk_free(c);
   explicit_bzero(c->keys, sizeof c->keys);
   qn_free(c);
 }
@@ -435,6 +436,7 @@ static int copy_lists(qn_tls_config_t *to, const qn_tls_config_t *from)
   }
   rc = rc == 0 ? qn_tls_config_set_ocsp_staple(to, (qn_slice_t){from->staple, from->staple_size})
                : rc;
+  rc = rc == 0 ? qn__tls_psk_copy(to, from) : rc;
   return rc == 0 ? qn__tls_sni_copy(to, from) : rc;
 }
 

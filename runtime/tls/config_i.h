@@ -67,6 +67,7 @@ struct qn_tls_config {
   size_t remembered_count;
   qn__tls_ticket_key_t keys[QN_TLS_TICKET_KEYS_MAX]; /* newest first */
   size_t key_count;
+  struct qn__tls_psk *psk; /* psk.c; NULL: none */
   uint8_t *staple;
   size_t staple_size;
   uint8_t id[16]; /* session id context: sessions of one configuration are not another's */
@@ -95,6 +96,12 @@ SSL_SESSION *qn__tls_session_peek(const qn_tls_session_t *s);
 void qn__tls_sni_free(qn_tls_config_t *c);
 int qn__tls_sni_copy(qn_tls_config_t *to, const qn_tls_config_t *from);
 void qn__tls_sni_setup(SSL_CTX *ctx);
+
+/* psk.c */
+void qn__tls_psk_free(qn_tls_config_t *c);
+bool qn__tls_psk_any(const qn_tls_config_t *c);
+int qn__tls_psk_copy(qn_tls_config_t *to, const qn_tls_config_t *from);
+bool qn__tls_psk_setup(const qn_tls_config_t *c, SSL_CTX *ctx, bool server);
 
 /* alpn.c, keylog.c, alert.c, verify_peer.c: callbacks of a context. */
 void qn__tls_alpn_setup(SSL_CTX *ctx);

@@ -170,6 +170,9 @@ static int set_up(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
   } else if (c->alpn != NULL && SSL_CTX_set_alpn_protos(ctx, c->alpn, (unsigned)c->alpn_size)) {
     return refuse(c, -ENOMEM, "ALPN"); /* 0 is success */
   }
+  if (!qn__tls_psk_setup(c, ctx, server)) {
+    return refuse(c, QN_E_TLS_CONFIG, "shared keys");
+  }
   if (c->ocsp && !server) {
     SSL_CTX_set_tlsext_status_type(ctx, TLSEXT_STATUSTYPE_ocsp);
   }
@@ -189,7 +192,7 @@ int qn__tls_ctx(qn_tls_config_t *c, bool server, bool dtls, SSL_CTX **out)
   size_t at = (size_t)server + 2 * (size_t)dtls;
   if (c->ctx[at] == NULL) {
     ERR_clear_error();
-    if (server && c->own_count == 0) {
+    if (server && c->own_count == 0 && !qn__tls_psk_any(c)) {
       return qn__tls_config_fail(c, QN_E_TLS_CONFIG, "a server needs a certificate and its key");
     }
     SSL_CTX *ctx = SSL_CTX_new(dtls     ? server ? DTLS_server_method() : DTLS_client_method()

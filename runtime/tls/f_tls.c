@@ -97,6 +97,7 @@ static int tls_start(qn_filter_t *f)
     return rc;
   }
   t->up = true;
+  qn__tls_psk_up(t);
   if (t->trace != NULL) {
     qn__tls_trace_up(t);
   }

@@ -49,7 +49,11 @@ qn_slice_t qn_tls_alpn(const qn_tls_t *t)
   return (qn_slice_t){p, size};
 }
 
-bool qn_tls_resumed(const qn_tls_t *t) { return t->shaken && SSL_session_reused(t->ssl); }
+bool qn_tls_resumed(const qn_tls_t *t)
+{
+  return t->shaken && SSL_session_reused(t->ssl) &&
+         !(t->psk_state == QN__TLS_PSK_USED && SSL_version(t->ssl) == TLS1_3_VERSION);
+}
 const char *qn_tls_server_name(const qn_tls_t *t) { return t->server_name; }
 
 const char *qn_tls_ephemeral_key(const qn_tls_t *t, int *bits)

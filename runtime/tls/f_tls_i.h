@@ -23,6 +23,13 @@ typedef enum qn__tls_wait {
   QN__TLS_WAIT_VERIFY  /* the verify hook was called */
 } qn__tls_wait_t;
 
+typedef enum qn__tls_psk_state {
+  QN__TLS_PSK_NONE,
+  QN__TLS_PSK_OURS,  /* a key of ours was handed to OpenSSL */
+  QN__TLS_PSK_DECOY, /* a key that nobody has */
+  QN__TLS_PSK_USED   /* it has authenticated the connection */
+} qn__tls_psk_state_t;
+
 struct qn_tls {
   qn_filter_t filter; /* first */
   unsigned refs;
@@ -51,6 +58,8 @@ struct qn_tls {
   qn_tls_config_t *chosen; /* by SNI; else NULL */
   qn_tls_hooks_t hooks;
   char *server_name, *verify_name, *peer;
+  char *psk_identity;
+  qn__tls_psk_state_t psk_state;
   qn__tls_fault_t *faults;
   size_t fault_count;
   qn__tls_ignores_t ignore;
@@ -94,6 +103,10 @@ int qn__tls_failure(qn_tls_t *t, bool handshake);
 int qn__tls_verify_late(qn_tls_t *t);
 /* A server's handshake was held and the answer is no: the next step of it fails. */
 void qn__tls_refuse_held(qn_tls_t *t);
+
+/* psk.c: the keys of another configuration; false: no memory. The handshake is done. */
+bool qn__tls_psk_switch(qn_tls_t *t, const qn_tls_config_t *c);
+void qn__tls_psk_up(qn_tls_t *t);
 
 /* sni.c: switches to another configuration: 0 or an error. */
 int qn__tls_switch(qn_tls_t *t, qn_tls_config_t *c);

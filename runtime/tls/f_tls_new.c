@@ -60,6 +60,7 @@ void qn_tls_release(qn_tls_t *t)
   qn_free(t->peer);
   qn_free(t->problem);
   qn_free(t->trace);
+  qn_free(t->psk_identity);
   qn_tls_config_release(t->chosen);
   qn_tls_config_release(t->config);
   qn_free(t);
@@ -129,7 +130,7 @@ static int set_client(qn_tls_t *t, const qn_tls_opts_t *o)
   }
   if (o->session != NULL) {
     (void)SSL_set_session(t->ssl, qn__tls_session_peek(o->session)); /* else a full handshake */
-  } else if (t->peer != NULL && !t->config->no_sessions) {
+  } else if (t->peer != NULL && !t->config->no_sessions && !qn__tls_psk_any(t->config)) {
     SSL_SESSION *session = qn__tls_recall(t->config, t->peer);
     if (session != NULL) {
       (void)SSL_set_session(t->ssl, session);

@@ -102,7 +102,7 @@ static int new_session(SSL *ssl, SSL_SESSION *session)
     SSL_SESSION_free(t->session);
   }
   t->session = session;
-  if (t->peer != NULL && !t->config->no_sessions) {
+  if (t->peer != NULL && !t->config->no_sessions && !qn__tls_psk_any(t->config)) {
     remember(t->config, t->peer, session);
   }
   qn__tls_event(t, QN_TLS_EVENT_SESSION, 0);

@@ -164,7 +164,7 @@ int qn__tls_switch(qn_tls_t *t, qn_tls_config_t *c)
             SSL_set_max_proto_version(t->ssl, (int)SSL_CTX_get_max_proto_version(ctx));
   ok = ok && (c->ciphers == NULL || SSL_set_cipher_list(t->ssl, c->ciphers)) &&
        (c->suites == NULL || SSL_set_ciphersuites(t->ssl, c->suites)) &&
-       (c->curves == NULL || SSL_set1_groups_list(t->ssl, c->curves));
+       (c->curves == NULL || SSL_set1_groups_list(t->ssl, c->curves)) && qn__tls_psk_switch(t, c);
   SSL_set_verify(t->ssl, SSL_CTX_get_verify_mode(ctx), NULL);
   SSL_set_verify_depth(t->ssl, SSL_CTX_get_verify_depth(ctx));
   SSL_set_client_CA_list(t->ssl, names); /* takes it over; NULL: none */

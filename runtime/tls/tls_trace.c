@@ -429,7 +429,10 @@ void qn__tls_trace_up(const qn_tls_t *t)
     add(&x, ", ALPN ");
     add_bytes(&x, alpn.data, alpn.size);
   }
-  add(&x, qn_tls_resumed(t) ? ", session resumed" : ", new session");
+  add(&x, "%s",
+      qn_tls_psk_identity(t) != NULL ? ", shared key"
+      : qn_tls_resumed(t)            ? ", session resumed"
+                                     : ", new session");
   report(t, QN_TRACE_NOTE, x.bytes, x.size);
 }
 

@@ -28,7 +28,11 @@ typedef struct qn_tls_session qn_tls_session_t;
 #define QN_TLS_TICKET_KEYS_MAX 4u       /* the current key and older ones still accepted */
 #define QN_TLS_TICKET_LIFE_S 7200u      /* life of a session and of a ticket key */
 #define QN_TLS_SESSION_BYTES_MAX 65536u /* of an exported session */
-#define QN_TLS_KEY_UPDATES_MAX 16u      /* records in a row without data */
+#define QN_TLS_PSK_IDENTITY_MAX 128u    /* bytes of the identity of a shared key, of a hint */
+#define QN_TLS_PSK_KEY_MIN 16u          /* bytes of a shared key */
+#define QN_TLS_PSK_KEY_MAX 64u
+#define QN_TLS_PSKS_MAX 1024u      /* shared keys of one configuration */
+#define QN_TLS_KEY_UPDATES_MAX 16u /* records in a row without data */
 
 /* Verification errors that OpenSSL has no number for: QN_E_VERIFY(n). */
 #define QN_TLS_VERIFY_NO_PEER_CERT 198 /* a client that must show a certificate did not */
@@ -117,6 +121,26 @@ QN_API int qn_tls_config_set_alpn(qn_tls_config_t *c, const qn_slice_t *names, s
  * not touch the stream. */
 typedef int (*qn_tls_alpn_fn)(qn_tls_t *t, const qn_slice_t *names, size_t n, void *arg);
 QN_API int qn_tls_config_set_alpn_choice(qn_tls_config_t *c, qn_tls_alpn_fn fn, void *arg);
+
+/* Shared keys (PSK), beside certificates or instead of them. Clients offer the first that was
+ * added, servers take any; identity == NULL removes all. With TLS 1.3 the keys go with SHA-256;
+ * with TLS 1.2, key exchanges with forward secrecy come first. A connection with a shared key has
+ * no certificates, and `verify` has nothing to look at. Configurations with shared keys do not
+ * resume sessions as clients, nor as servers without a certificate. QN_E_INVALID: sizes;
+ * QN_E_LIMIT. */
+QN_API int qn_tls_config_add_psk(qn_tls_config_t *c, const char *identity, qn_slice_t key);
+typedef struct qn_tls_psk {
+  char identity[QN_TLS_PSK_IDENTITY_MAX + 1]; /* with 0 at the end */
+  uint8_t key[QN_TLS_PSK_KEY_MAX];
+  size_t key_size;
+} qn_tls_psk_t;
+/* Asked instead, in the middle of a handshake; it must answer at once and not touch the stream.
+ * Client: `text` is the server's hint (TLS 1.2; NULL: none), fills all of `out`. Server: `text` is
+ * the client's identity (also bytes of tickets that are not ours), fills the key. false: none. */
+typedef bool (*qn_tls_psk_fn)(qn_tls_t *t, const char *text, qn_tls_psk_t *out, void *arg);
+QN_API int qn_tls_config_set_psk_choice(qn_tls_config_t *c, qn_tls_psk_fn fn, void *arg);
+/* Servers, TLS 1.2: tells clients which identity to use. */
+QN_API int qn_tls_config_set_psk_hint(qn_tls_config_t *c, const char *hint);
 
 /* Session reuse, on by default: clients remember sessions by `peer` (qn_tls_opts_t), servers take
  * tickets. off: neither. Tickets off: TLS 1.2 servers and clients use session ids (a server's
@@ -223,6 +247,7 @@ QN_API const char *qn_tls_cipher(const qn_tls_t *t); /* "TLS_AES_128_GCM_SHA256"
 QN_API int qn_tls_cipher_bits(const qn_tls_t *t);    /* 0: not known yet */
 QN_API qn_slice_t qn_tls_alpn(const qn_tls_t *t);    /* size 0: none */
 QN_API bool qn_tls_resumed(const qn_tls_t *t);
+QN_API const char *qn_tls_psk_identity(const qn_tls_t *t); /* of the shared key in use; NULL */
 /* Bytes of records, handshake and all, that came from and went to the layer below. */
 QN_API void qn_tls_wire(const qn_tls_t *t, uint64_t *received, uint64_t *sent);
 QN_API const char *qn_tls_server_name(const qn_tls_t *t);              /* sent or received; NULL */
