@@ -126,8 +126,11 @@ void qn__dtls_on_timer(qn_timer_t *timer)
 static void fail(qn_dtls_t *a, int err)
 {
   qn__tls_say(a->t, qn_err_text(err));
-  a->t->said_close = true; /* an alert was sent, if there was a reason to */
-  qn__dtls_end(a, err);
+  if (a->t->shaken && !a->t->up) {
+    qn__dtls_finish(a, err); /* the peer does not know: its side of the handshake went well */
+  } else {
+    qn__dtls_end(a, err); /* an alert was sent, if there was a reason to */
+  }
 }
 
 static void up(qn_dtls_t *a)
