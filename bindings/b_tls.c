@@ -273,6 +273,8 @@ void qnl_push_tls_failure(lua_State *L, const qn_tls_t *t, int code, const char 
                                      .peer = peer,
                                      .phase = "tls",
                                      .message = *why != 0 ? why : NULL});
+  lua_pushliteral(L, "tls");
+  qnl_error_set(L, "phase");
   int alert = qn_tls_alert_received(t) > 0 ? qn_tls_alert_received(t) : qn_tls_alert_sent(t);
   if (alert > 0) {
     lua_pushstring(L, qn_tls_alert_name(alert));

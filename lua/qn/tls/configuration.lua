@@ -85,7 +85,7 @@ function setters.keylog(config, value)
 end
 
 for _, name in ipairs { "ciphers", "ciphersuites", "curves", "verify", "verify_depth", "sessions",
-  "tickets", "ticket_keys", "ocsp_staple", "client_ca", "pin_sha256" } do
+  "tickets", "ticket_keys", "ocsp_staple", "client_ca", "pin_sha256", "psk", "psk_hint" } do
   setters[name] = function(config, value)
     set(config, name, name, value)
   end
@@ -281,7 +281,7 @@ end
 ---read at once, without giving way to other tasks.
 ---
 ---Errors: of files (kind `io`, `denied`); `invalid` (codes CERT_FORMAT, KEY_FORMAT, INVALID), `auth`
----(KEY_PASSPHRASE), `tls` (KEY_MISMATCH, TLS_CONFIG), `limit`. Wrong types and unknown options are thrown.
+---(KEY_PASSPHRASE), `tls` (KEY_MISMATCH, TLS_CONFIGURATION), `limit`. Wrong types and unknown options are thrown.
 ---Qt rows: CFG-01, Q5-63.
 ---@param opts? qn.TlsOptions
 ---@return qn.TlsConfiguration? configuration
@@ -356,8 +356,26 @@ function M.default_configuration(value)
   return config, err
 end
 
----Names of the options that a connection has beside its configuration.
-M.CONNECTION = CONNECTION
-M.RULES = RULES
+---Which cryptographic library this is: "OpenSSL 3.0.17 1 Jul 2025". It is built in, so TLS is always there.
+---Qt rows: SSL-16, Q5-76, Q5-78.
+---@return string
+function M.library()
+  return (core.tls_library())
+end
+
+---The versions of TLS that the library can speak, as `min_version` and `max_version` take them, oldest first. Versions
+---below "1.2" must be asked for, and many systems want weak ciphers allowed for them, too.
+---Qt rows: Q5-61, Q5-76.
+---@return string[]
+function M.protocols()
+  local out = {}
+  for i, name in ipairs(select(2, core.tls_library())) do
+    out[i] = name == "TLSv1" and "1.0" or name:match("%d%.%d")
+  end
+  return out
+end
+
+-- For lua/qn/tls/server.lua: the options that make a configuration, and those of one connection.
+M.RULES, M.CONNECTION = RULES, CONNECTION
 
 return M

@@ -115,8 +115,8 @@ M.Stream = Stream
 ---put bytes in front of the handshake, and it fails. Nobody may be waiting on the stream. When a handshake has begun
 ---and fails or is cancelled, the stream is closed.
 ---
----Errors: `tls` (CERT_..., ALERT_..., TLS; with `err.alert` and `err.errors`), `protocol` (TLS_DATA: this is not TLS;
----PLAINTEXT_BUFFERED), `timeout` (phase "tls"), `eof`, `reset`, `busy`, `closed`; those of the options.
+---Errors: `tls` (CERT_..., ALERT_..., TLS_PROTOCOL: this is not TLS, TLS; with `err.alert` and `err.errors`), `protocol`
+---(PLAINTEXT_BUFFERED), `timeout` (phase "tls"), `eof`, `reset`, `busy`, `closed`; those of the options.
 ---Qt rows: SSL-02, SSL-17.
 ---@async
 ---@param opts? qn.StartTlsOptions|qn.TlsConfiguration
@@ -132,6 +132,34 @@ function Stream:start_tls(opts)
   local port = name and self:peer_port()
   return handshake(self, config, rest, "start_tls", name, port and ("%s:%d"):format(name, port))
 end
+
+---What is known of a TLS connection; `socket:tls()` gives a new table each time.
+---@class qn.TlsFacts
+---@field encrypted boolean the handshake is done (and the certificate was accepted)
+---@field server boolean we are the server of it
+---@field version? string "TLSv1.3"
+---@field cipher? string "TLS_AES_128_GCM_SHA256", as OpenSSL calls it
+---@field cipher_bits? integer
+---@field ephemeral_key? string kind of the key exchange: "X25519", "P-256"
+---@field ephemeral_key_bits? integer
+---@field alpn? string the protocol that was agreed on
+---@field resumed boolean an earlier session goes on
+---@field server_name? string the name that was asked for (SNI)
+---@field peer? qn.Certificate the peer's own certificate
+---@field chain qn.Certificate[] what the peer has sent, its own first
+---@field errors qn.Error[] what is wrong with them, also when it was accepted: `code`, `depth`, `certificate`
+---@field ocsp? string what was stapled, DER
+---@field session? qn.TlsSession clients: to resume later (TLS 1.3 sends it behind the handshake: event `new_session`)
+---@field alert_received? string the last one: "close_notify"
+---@field alert_sent? string
+---@field wire_received integer bytes of records, handshake and all
+---@field wire_sent integer
+---@field configuration qn.TlsConfiguration
+
+---A TLS session to resume: a secret. It can be kept as bytes and given to `session =`.
+---@class qn.TlsSession
+---@field version string "TLSv1.3"
+---@field expires integer seconds since 1970
 
 ---What is known of the topmost TLS layer; nil when there is none. Stays readable after the end.
 ---Qt rows: SSL-03, SSL-06, SSL-10, SSL-13, Q5-66.

@@ -1,0 +1,16 @@
+---@meta
+
+---A TLS configuration: a value (QSslConfiguration). Its options are its read-only fields, as they count:
+---certificates and keys as values, `ca` and `alpn` as lists.
+---@class qn.TlsConfiguration: qn.TlsOptions
+
+local TlsSession = {}
+
+---Its bytes, to be kept and given to `session =` later. They are a secret: who has them can read what a
+---connection that resumes it sends early, and pretend to be this client.
+---
+---Errors: `limit` (more than 64 KiB), `invalid`.
+---Qt rows: Q5-65.
+---@return string? bytes
+---@return qn.Error? err
+function TlsSession:export() end
