@@ -185,11 +185,12 @@ void qnl_push_tls_facts(lua_State *L, const qn_tls_t *t)
   set_integer(L, "wire_received", (lua_Integer)received);
   set_integer(L, "wire_sent", (lua_Integer)sent);
   set_string(L, "server_name", qn_tls_server_name(t));
-  set_string(L, "ephemeral_key", qn_tls_ephemeral_key(t, &bits));
+  set_string(L, "ephemeral_key", curve_name(qn_tls_ephemeral_key(t, &bits)));
   if (bits != 0) {
     set_integer(L, "ephemeral_key_bits", bits);
   }
   set_bytes(L, "alpn", qn_tls_alpn(t));
+  set_string(L, "psk_identity", qn_tls_psk_identity(t));
   set_bytes(L, "ocsp", qn_tls_ocsp(t));
   if (qn_tls_alert_received(t) >= 0) {
     set_string(L, "alert_received", qn_tls_alert_name(qn_tls_alert_received(t)));
@@ -206,6 +207,19 @@ void qnl_push_tls_facts(lua_State *L, const qn_tls_t *t)
   lua_setfield(L, -2, "errors");
   qnl_push_tls_session(L, t);
   lua_setfield(L, -2, "session");
+}
+
+/* As the standards of TLS call a curve; others have one name only. */
+static const char *curve_name(const char *name)
+{
+  static const char *const names[][2] = {
+      {"prime256v1", "P-256"}, {"secp384r1", "P-384"}, {"secp521r1", "P-521"}};
+  for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++) {
+    if (strcmp(name, names[i][0]) == 0) {
+      return names[i][1];
+    }
+  }
+  return name;
 }
 
 /* core.tls_facts(stream) -> table | nil */
