@@ -63,15 +63,17 @@ static int read_host(const char *text, size_t size, host_t *out)
   if (out->ip_size != 0) {
     return 0;
   }
-  int rc = qn__idna_to_ascii(text, size, 0, out->name);
+  size -= size > 0 && text[size - 1] == '.';
+  int rc = qn__idna_to_ascii(text, size, QN__IDNA_LENGTHS, out->name);
   if (rc != 0) {
     return rc;
   }
   out->size = strlen(out->name);
-  if (out->size > 0 && out->name[out->size - 1] == '.') {
-    out->size--;
+  bool bad = out->size == 0 || out->name[0] == '.' || strstr(out->name, "..") != NULL;
+  for (size_t i = 0; i < out->size; i++) {
+    bad = bad || out->name[i] <= ' ' || out->name[i] == 0x7f;
   }
-  return out->size == 0 || out->size > 253 ? QN_E_BAD_HOST : 0;
+  return bad ? QN_E_BAD_HOST : 0;
 }
 
 static bool matches(const GENERAL_NAME *name, const host_t *host)

@@ -144,6 +144,26 @@ static size_t count_blocks(const char *data, size_t size)
   return n;
 }
 
+/* Those that cannot be read are left out, as OpenSSL does: one must not cost the others. */
+static int each_cert(const char *data, size_t size, int (*use)(void *arg, X509 *x509), void *arg)
+{
+  size_t n = size < QN_CERT_MAX_INPUT ? size : QN_CERT_MAX_INPUT, left = n;
+  BIO *bio = qn__ossl_source(data, n);
+  int rc = bio == NULL ? -ENOMEM : 0;
+  while (rc == 0 && left > 0) {
+    X509 *x509 = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+    size_t now = (size_t)BIO_ctrl_pending(bio);
+    ERR_clear_error();
+    if (x509 != NULL) {
+      rc = use(arg, x509);
+    }
+    left = x509 != NULL || now < left ? now : 0; /* a broken one, or the end */
+    X509_free(x509);
+  }
+  BIO_free(bio);
+  return rc;
+}
+
 /* --- trust ------------------------------------------------------------------------------------ */
 
 int qn_trust_new(qn_trust_t **out)
@@ -185,25 +205,21 @@ static char *system_folder; /* its lookup reads from there; or NULL */
 static int system_rc;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Certificates that cannot be read are left out, as OpenSSL does: one must not cost the others. */
-static int add_file(X509_STORE *store, const char *data, size_t size)
+static int add_to_store(void *store, X509 *x509)
 {
-  BIO *bio = qn__ossl_source(data, size);
-  int rc = bio == NULL ? -ENOMEM : 0;
-  size_t left = size;
-  while (rc == 0 && left > 0) {
-    X509 *x509 = PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
-    size_t now = (size_t)BIO_ctrl_pending(bio);
-    ERR_clear_error();
-    if (x509 == NULL) {
-      left = now < left ? now : 0; /* a broken one, or the end */
-      continue;
-    }
-    left = now;
-    rc = X509_STORE_add_cert(store, x509) == 1 ? 0 : -ENOMEM;
-    X509_free(x509);
+  return X509_STORE_add_cert(store, x509) == 1 ? 0 : qn__ossl_fail(-ENOMEM);
+}
+
+/* Reads the file, which the caller frees, and counts what is in the folders. What a variable names
+ * must be there. */
+static int look(const places_t *p, char **data, size_t *size, size_t *hashed)
+{
+  int rc = p->file != NULL ? read_file(p->file, data, size) : 0;
+  bool one = p->folder != NULL && strchr(p->folder, ':') == NULL;
+  if (rc == 0 && p->named && one && access(p->folder, R_OK | X_OK) != 0) {
+    rc = -errno;
   }
-  BIO_free(bio);
+  *hashed = rc == 0 && p->folder != NULL ? each_hashed(p->folder, NULL, NULL, &rc) : 0;
   return rc;
 }
 
@@ -212,20 +228,13 @@ static int fill(X509_STORE *store)
   places_t p = find_places();
   char *data = NULL;
   size_t size = 0, hashed = 0;
-  int rc = p.file != NULL ? read_file(p.file, &data, &size) : 0;
-  if (rc == 0 && p.folder != NULL) {
-    if (p.named && access(p.folder, R_OK | X_OK) != 0 && strchr(p.folder, ':') == NULL) {
-      rc = -errno;
-    } else {
-      hashed = each_hashed(p.folder, NULL, NULL, &rc);
-    }
-  }
+  int rc = look(&p, &data, &size, &hashed);
   if (rc == 0 && hashed > 0) {
     system_folder = qn_strdup(p.folder); /* the variable may be changed later */
     rc = system_folder != NULL && X509_STORE_load_path(store, p.folder) == 1 ? 0 : -ENOMEM;
   }
   if (rc == 0 && data != NULL && (p.named || hashed < count_blocks(data, size))) {
-    rc = add_file(store, data, size);
+    rc = each_cert(data, size, add_to_store, store);
   }
   qn_free(data);
   return rc;
@@ -279,44 +288,61 @@ int qn_trust_system(qn_trust_t **out)
 
 /* --- all of them ------------------------------------------------------------------------------ */
 
+typedef struct listing {
+  qn_certs_t *list;
+  bool once; /* what is there already is not taken again */
+} listing_t;
+
+static int add_to_list(void *arg, X509 *x509)
+{
+  const listing_t *to = arg;
+  X509_up_ref(x509);
+  qn_cert_t *cert = qn__cert_wrap(x509);
+  bool there = false;
+  for (size_t i = 0; cert != NULL && to->once && !there && i < to->list->count; i++) {
+    there = qn_cert_equal(to->list->items[i], cert);
+  }
+  int rc = cert == NULL                           ? -ENOMEM
+           : there                                ? 0
+           : to->list->count < QN_CERT_MAX_BUNDLE ? qn_certs_add(to->list, cert)
+                                                  : QN_E_LIMIT;
+  qn_cert_release(cert);
+  return rc;
+}
+
 static int list_file(void *arg, const char *path)
 {
-  qn_certs_t *list = arg, found = {NULL, 0, 0};
   char *data = NULL;
   size_t size = 0;
   int rc = read_file(path, &data, &size);
   if (rc != 0) {
     return rc == -ENOMEM ? rc : 0; /* a link that leads nowhere */
   }
-  rc = qn_certs_parse(data, size, &found);
+  rc = each_cert(data, size, add_to_list, arg);
   qn_free(data);
-  for (size_t i = 0; rc == 0 && i < found.count; i++) {
-    bool there = false;
-    for (size_t k = 0; k < list->count && !there; k++) {
-      there = qn_cert_equal(list->items[k], found.items[i]);
-    }
-    rc = there                              ? 0
-         : list->count < QN_CERT_MAX_BUNDLE ? qn_certs_add(list, found.items[i])
-                                            : QN_E_LIMIT;
-  }
-  qn_certs_free(&found);
-  return rc == QN_E_CERT_FORMAT ? 0 : rc;
+  return rc;
 }
 
 int qn_trust_system_list(qn_certs_t *out)
 {
   places_t p = find_places();
+  qn_certs_t found = {NULL, 0, 0};
+  listing_t to = {&found, false};
   char *data = NULL;
-  size_t size = 0, hashed = 0, blocks = 0;
-  int rc = p.file != NULL ? read_file(p.file, &data, &size) : 0;
+  size_t size = 0, hashed = 0;
+  int rc = look(&p, &data, &size, &hashed);
+  size_t blocks = data != NULL ? count_blocks(data, size) : 0;
   if (rc == 0 && data != NULL) {
-    blocks = count_blocks(data, size);
-    rc = qn_certs_parse(data, size, out);
+    rc = each_cert(data, size, add_to_list, &to);
   }
   qn_free(data);
-  hashed = rc == 0 && p.folder != NULL ? each_hashed(p.folder, NULL, NULL, &rc) : 0;
-  if (rc == 0 && (p.named || hashed > blocks)) {
-    each_hashed(p.folder != NULL ? p.folder : "", list_file, out, &rc);
+  if (rc == 0 && (p.named || hashed > blocks) && p.folder != NULL) {
+    to.once = true;
+    each_hashed(p.folder, list_file, &to, &rc);
   }
+  for (size_t i = 0; rc == 0 && i < found.count; i++) {
+    rc = qn_certs_add(out, found.items[i]);
+  }
+  qn_certs_free(&found);
   return rc;
 }

@@ -133,7 +133,8 @@ QN_API uint32_t qn_cert_key_usage(const qn_cert_t *cert);
 
 /* --- names of hosts (RFC 6125, RFC 9525) ------------------------------------------------------ */
 
-/* `host`: name (also IDN) or address literal. 0, QN_E_VERIFY(62), or QN_E_BAD_HOST.
+/* `host`: name (also IDN) or address literal. 0, QN_E_VERIFY(62) (names),
+ * QN_E_VERIFY(64) (addresses), or QN_E_BAD_HOST.
  * Alternative names only; "*" is one whole left-most label above two others. */
 QN_API int qn_cert_match_host(const qn_cert_t *cert, const char *host, size_t size);
 

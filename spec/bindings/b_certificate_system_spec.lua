@@ -1,0 +1,87 @@
+-- Which certificates are the system's, by SSL_CERT_FILE and SSL_CERT_DIR; in programs of their own,
+-- since a process has one store.
+-- covers: runtime/tls/trust.c
+
+local program = require "spec.support.program"
+
+local folder
+
+local function sh(command)
+  local pipe <close> = assert(io.popen(("cd '%s' && { %s ; } 2>&1"):format(folder, command)))
+  return pipe:read("a")
+end
+
+local function make(name)
+  sh(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout %s.key -out %s.pem -days 30 "
+    .. "-subj /CN=%s; mkdir %s.d; ln -s ../%s.pem %s.d/$(openssl x509 -in %s.pem -noout -hash).0"):format(name, name,
+    name, name, name, name, name))
+end
+
+setup(function()
+  folder = program.scratch()
+  make "a"
+  make "b"
+  make "c"
+  sh "cat a.pem b.pem >ab.pem; mkdir plain; cp c.pem plain; sed 's/MII/!!!/' a.pem | cat - b.pem >broken.pem"
+  local file <close> = assert(io.open(folder .. "/ask.lua", "wb"))
+  file:write [[
+    local tls = require "qn".tls
+    local list, err = tls.system_certificates()
+    local names = {}
+    for i, certificate in ipairs(list or {}) do
+      names[i] = certificate.subject.CN or "?"
+    end
+    print("list: " .. (list and (#names > 3 and "many" or table.concat(names, " ")) or err.code))
+    local trusted = {}
+    for name in ("a b c"):gmatch("%S") do
+      local ok, errors = tls.verify(name .. ".pem")
+      trusted[#trusted + 1] = ok and name or errors.code
+    end
+    print("trust: " .. table.concat(trusted, " "))
+    trusted = {}
+    for name in ("a b c"):gmatch("%S") do
+      trusted[#trusted + 1] = tls.verify(name .. ".pem", nil, { ca = { "system", "c.pem" } }) and name
+    end
+    print("with c: " .. table.concat(trusted, " "))
+    print("connect: " .. (select(2, tls.connect("127.0.0.1", 9)) or {}).kind)
+  ]]
+end)
+
+teardown(function() program.remove(folder) end)
+
+local function ask(environment)
+  return sh("env -u SSL_CERT_FILE -u SSL_CERT_DIR " .. environment .. " timeout 30 " .. program.qnlua() .. " ask.lua")
+end
+
+local function says(list, trust, with)
+  return ("list: %s\ntrust: %s\nwith c: %s\nconnect: refused\n"):format(list, trust, with)
+end
+
+describe("the system's certificates", function()
+  it("are those of a file that is named", function()
+    assert.equal(says("a b", "a b", "a b c"), ask "SSL_CERT_FILE=ab.pem")
+  end)
+
+  it("are those of folders that are named, by hashed names", function()
+    assert.equal(says("a", "a", "a c"), ask "SSL_CERT_DIR=a.d")
+    assert.equal(says("a b", "a b", "a b c"), ask "SSL_CERT_DIR=a.d:none:b.d")
+    assert.equal(says("", "", "c"), ask "SSL_CERT_DIR=plain")
+    assert.equal(says("a b c", "a b c", "a b c"), ask "SSL_CERT_FILE=ab.pem SSL_CERT_DIR=c.d:a.d")
+  end)
+
+  it("are the others of a file with a broken one", function()
+    assert.equal(says("b", "b", "b c"), ask "SSL_CERT_FILE=broken.pem")
+  end)
+
+  it("are the usual ones when a variable is empty or not set", function()
+    assert.equal(says("many", "", "c"), ask "")
+    assert.equal(says("many", "", "c"), ask "SSL_CERT_FILE= SSL_CERT_DIR=")
+  end)
+
+  it("cannot be read when what is named is not there", function()
+    for _, environment in ipairs { "SSL_CERT_FILE=none.pem", "SSL_CERT_DIR=none.d" } do
+      local said = ask(environment)
+      assert.truthy(said:find("list: ENOENT\ntrust: ENOENT ENOENT ENOENT", 1, true), said)
+    end
+  end)
+end)
