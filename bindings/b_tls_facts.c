@@ -35,6 +35,19 @@ static void set_boolean(lua_State *L, const char *field, bool value)
   lua_setfield(L, -2, field);
 }
 
+/* As the standards of TLS call a curve; others have one name only. */
+static const char *curve_name(const char *name)
+{
+  static const char *const names[][2] = {
+      {"prime256v1", "P-256"}, {"secp384r1", "P-384"}, {"secp521r1", "P-521"}};
+  for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++) {
+    if (strcmp(name, names[i][0]) == 0) {
+      return names[i][1];
+    }
+  }
+  return name;
+}
+
 /* Pushes the certificate (one reference is taken over when the box exists). */
 static void push_cert(lua_State *L, const qn_tls_t *t, size_t i)
 {
@@ -207,19 +220,6 @@ void qnl_push_tls_facts(lua_State *L, const qn_tls_t *t)
   lua_setfield(L, -2, "errors");
   qnl_push_tls_session(L, t);
   lua_setfield(L, -2, "session");
-}
-
-/* As the standards of TLS call a curve; others have one name only. */
-static const char *curve_name(const char *name)
-{
-  static const char *const names[][2] = {
-      {"prime256v1", "P-256"}, {"secp384r1", "P-384"}, {"secp521r1", "P-521"}};
-  for (size_t i = 0; name != NULL && i < sizeof names / sizeof *names; i++) {
-    if (strcmp(name, names[i][0]) == 0) {
-      return names[i][1];
-    }
-  }
-  return name;
 }
 
 /* core.tls_facts(stream) -> table | nil */
