@@ -27,8 +27,7 @@ static void hello_again(qn_dtls_endpoint_t *e, qn_dtls_t *a, qn_slice_t d,
     qn__dtls_step(a, d, false); /* OpenSSL knows what is late */
   } else if (a->heir != NULL && memcmp(h->random, a->heir->random, sizeof a->random) == 0) {
     qn__dtls_step(a->heir, d, false);
-  } else if (a->heir == NULL && e->listening &&
-             !(a->state == QN_DTLS_HANDSHAKE && e->opts.no_cookies)) {
+  } else if (e->listening && !(a->state == QN_DTLS_HANDSHAKE && e->opts.no_cookies)) {
     qn__dtls_hello(e, d, h, peer, info, a);
   } else {
     a->stats.discarded++;

@@ -175,6 +175,8 @@ void qn__dtls_hello(qn_dtls_endpoint_t *e, qn_slice_t d, const qn__dtls_hello_t 
     qn__tls_say(elder->t, "the peer has begun anew");
     qn__dtls_end(elder, -ECONNRESET);
     elder = NULL;
+  } else if (elder != NULL && elder->heir != NULL) {
+    qn__dtls_end(elder->heir, -ECONNRESET); /* the last one to ask counts */
   }
   if (e->u == NULL || !make_room_for_one(e)) {
     e->stats.refused++;

@@ -190,13 +190,17 @@ function source.observe(object, list)
     if state.task then
       state.task:cancel("nobody listens any more")
     end
-    state.task = mode and core.detach(fetch, object, state):name("messages of " .. tostring(object)) or nil
+    state.task = mode and core.detach(fetch, object, state) or nil
+    if state.task then
+      state.task:name("messages of " .. tostring(object))
+    end
   end
   if #list == 0 and state.notes then
     state.notes:cancel("nobody listens any more")
     state.notes = nil
   elseif #list > 0 and not state.notes and not source.is_over(object) then
-    state.notes = core.detach(tell, object):name("events of " .. tostring(object))
+    state.notes = core.detach(tell, object)
+    state.notes:name("events of " .. tostring(object))
   end
 end
 

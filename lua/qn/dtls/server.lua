@@ -106,7 +106,8 @@ end
 local function need_notes(server, on)
   local own = core.dtls_own(server)
   if on and not own.task and server:is_listening() then
-    own.task = core.detach(take_notes, server):name("handshakes of " .. tostring(server))
+    own.task = core.detach(take_notes, server)
+    own.task:name("handshakes of " .. tostring(server))
   elseif not on and own.task then
     own.task:cancel("there is nothing to ask")
     own.task = nil
