@@ -13,9 +13,10 @@ usage: qnlua [options] [script [args]]
   -l g=mod         require the module 'mod' into the global 'g'
   -i               enter interactive mode after running 'script'
   -v               show the version
-  -E               ignore environment variables (LUA_INIT, LUA_PATH, LUA_CPATH)
+  -E               ignore environment variables (LUA_INIT, LUA_PATH, LUA_CPATH, SSLKEYLOGFILE)
   -W               turn warnings on
   --trace[=layers] print what passes on the wire on standard error; layers: %s
+  --keylog file    append the keys of TLS connections to 'file', so that other programs can read them
   --help           show this text
   --               stop handling options
   -                stop handling options and run standard input
@@ -66,6 +67,15 @@ local function parse(args)
       o.trace = {}
       for name in arg:sub(9):gmatch "[^,]*" do
         o.trace[#o.trace + 1] = name
+      end
+    elseif arg == "--keylog" or arg:match "^%-%-keylog=" then
+      o.keylog = arg:match "^%-%-keylog=(.*)$"
+      if not o.keylog then
+        i = i + 1
+        o.keylog = args[i]
+      end
+      if not o.keylog or o.keylog == "" then
+        return nil, "'--keylog' needs argument"
       end
     elseif arg == "--help" then
       o.help = true
@@ -171,6 +181,11 @@ function M.main(args)
       return fail(err)
     end
     core.trace(table.unpack(o.trace))
+  end
+  if o.keylog then
+    core.keylog = o.keylog
+  elseif o.ignore_environment then
+    core.keylog = false -- SSLKEYLOGFILE is not looked at
   end
   if o.help then
     io.stdout:write(usage_text())
