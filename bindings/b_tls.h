@@ -23,6 +23,10 @@ extern qnl_class_t qnl_class_tls_session;
 
 qnl_tls_config_t *qnl_check_tls_config(lua_State *L, int idx);
 void qnl_open_tls_config(lua_State *L, qnl_state_t *G);
+/* b_tls_psk.c */
+int qnl_tls_set_psk(lua_State *L, qnl_tls_config_t *u);
+void qnl_tls_forget_psk(lua_State *L, const qnl_tls_config_t *u);
+void qnl_open_tls_psk(lua_State *L);
 void qnl_open_tls_facts(lua_State *L, qnl_state_t *G);
 
 /* QN_E_VERIFY(n) of the name of a verification error; 0: there is none of this name. */

@@ -253,6 +253,8 @@ enum {
   SET_KEYLOG,
   SET_OCSP,
   SET_STAPLE,
+  SET_PSK,
+  SET_PSK_HINT,
   SET_PREPARE,
   SET_FORGET
 };
@@ -260,7 +262,7 @@ static const char *const set_names[] = {
     "versions",  "ciphers", "ciphersuites", "curves",   "ca",          "ca_path",
     "system_ca", "verify",  "verify_depth", "ignore",   "pin_sha256",  "cert",
     "client_ca", "alpn",    "alpn_choice",  "sessions", "tickets",     "ticket_keys",
-    "rotate",    "sni",     "keylog",       "ocsp",     "ocsp_staple", "prepare",
+    "rotate",    "sni",     "keylog",       "ocsp",     "ocsp_staple", "psk", "psk_hint", "prepare",
     "forget",    NULL};
 static const char *const verify_names[] = {"auto", "none", "query", "peer", NULL};
 
@@ -309,6 +311,8 @@ static int set_one(lua_State *L, qnl_tls_config_t *u, int what)
   case SET_KEYLOG: return qn_tls_config_set_keylog(c, luaL_checkstring(L, 3));
   case SET_OCSP: return qn_tls_config_set_ocsp(c, lua_toboolean(L, 3));
   case SET_STAPLE: return set_staple(L, u);
+  case SET_PSK: return qnl_tls_set_psk(L, u);
+  case SET_PSK_HINT: return qn_tls_config_set_psk_hint(c, luaL_checkstring(L, 3));
   case SET_PREPARE: return qn_tls_config_prepare(c, lua_toboolean(L, 3));
   default: qn_tls_config_forget(c, luaL_optstring(L, 3, NULL)); return 0;
   }
@@ -365,6 +369,7 @@ static void config_collect(qnl_state_t *G, void *obj)
     lua_rawsetp(G->L, -2, u);
   }
   lua_pop(G->L, 1);
+  qnl_tls_forget_psk(G->L, u);
   qn_tls_config_release(u->c);
   u->c = NULL;
 }
@@ -462,6 +467,7 @@ void qnl_open_tls_config(lua_State *L, qnl_state_t *G)
                                            {NULL, NULL, 0}};
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_choices);
+  qnl_open_tls_psk(L);
   qnl_class_register(L, G, &qnl_class_tls_config);
   qnl_setfuncs(L, G, functions);
 }

@@ -6,6 +6,7 @@
 
 local core = require "qn.core"
 local options = require "qn.options"
+local psk = require "qn.tls.psk"
 
 local M = {}
 
@@ -14,6 +15,8 @@ local FILE_MAX <const> = 16 << 20 -- bytes of a file of certificates or of a key
 local VERSION_NAMES <const> = { "1.0", "1.1", "1.2", "1.3" }
 
 ---@alias qn.TlsIdentity qn.TlsConfiguration|qn.TlsOptions
+
+---@alias qn.TlsKeyChoice fun(text: string?, role: "client"|"server"): string?, string? clients get the server's hint and give identity and key; servers get the identity and give the key
 
 ---@class qn.TlsOptions
 ---@field min_version? "1.0"|"1.1"|"1.2"|"1.3" oldest version (default "1.2")
@@ -34,6 +37,8 @@ local VERSION_NAMES <const> = { "1.0", "1.1", "1.2", "1.3" }
 ---@field tickets? boolean session tickets (default true)
 ---@field ticket_keys? string[] servers: 1 to 4 keys of 80 bytes, newest first; for several servers that know each other's tickets
 ---@field ocsp_staple? string servers: the OCSP answer to staple, DER
+---@field psk? qn.TlsKeyChoice|{identity?: string, key?: string, keys?: table<string, string>} shared keys: a client's own, a server's table, or a function, which must not wait (nil: none); identities of 1 to 128 bytes, keys of 16 to 64
+---@field psk_hint? string servers, TLS 1.2: tells clients which identity to use
 ---@field sni? table<string, qn.TlsIdentity>|fun(name: string?, socket: qn.Stream): qn.TlsIdentity|false|nil servers: who serves a name; a function may wait; nil = this one, false = refuse
 ---@field client_ca? string|qn.Certificate|(string|qn.Certificate)[] servers: whose certificates clients are asked for
 ---@field keylog? string|false appends the keys of all connections to this file, for debugging (default: the file that `--keylog` or SSLKEYLOGFILE names)
@@ -56,6 +61,7 @@ local RULES <const> = {
   alpn = { type = "string|table|function" },
   sessions = { type = "boolean" }, tickets = { type = "boolean" },
   ticket_keys = { type = "table" }, ocsp_staple = { type = "string" },
+  psk = { type = "table|function" }, psk_hint = { type = "string" },
   sni = { type = "table|function" }, client_ca = { type = "string|userdata|table" },
   keylog = { type = "string|false" },
   ignore_errors = { type = "table|boolean" }, pin_sha256 = { type = "string|table" },
@@ -278,6 +284,14 @@ function plain.alpn(option, value)
     misuse("option '%s' must hold 1 to 64 names", option)
   end
   return list
+end
+
+function plain.psk(option, value)
+  return psk.plain(misuse, option, value)
+end
+
+function plain.psk_hint(option, value)
+  return psk.plain_hint(misuse, option, value)
 end
 
 function plain.ticket_keys(option, value)

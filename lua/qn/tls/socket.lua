@@ -144,6 +144,7 @@ end
 ---@field ephemeral_key_bits? integer
 ---@field alpn? string the protocol that was agreed on
 ---@field resumed boolean an earlier session goes on
+---@field psk_identity? string whose shared key authenticates both sides; then there are no certificates
 ---@field server_name? string the name that was asked for (SNI)
 ---@field peer? qn.Certificate the peer's own certificate
 ---@field chain qn.Certificate[] what the peer has sent, its own first
