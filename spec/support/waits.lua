@@ -400,6 +400,103 @@ for _, kind in ipairs { "memory", "tcp" } do
   end
 end
 
+-- TLS: a certificate that is made once, clients that do not look at it.
+local identity
+local CLIENT <const> = { verify = "none" }
+
+local function server_options()
+  if not identity then
+    local cert, key = assert(qn.tls.self_signed { names = { "localhost" } })
+    identity = { server = true, cert = cert, key = key }
+  end
+  return identity
+end
+
+-- The other end begins its handshake when it is released.
+local function shaking(op, other)
+  return function()
+    local a, b = qn.pair()
+    local task
+    server_options()
+    return {
+      op = function() return op(b) end,
+      release = function()
+        task = task or qn.spawn(function() return a:start_tls(other()) end)
+      end,
+      close = function()
+        a:abort()
+        b:abort()
+        if task then
+          task:cancel()
+          task:join()
+        end
+      end,
+    }
+  end
+end
+
+local function client_options() return CLIENT end
+
+makers["start_tls"] = shaking(function(s) return s:start_tls(CLIENT) end, server_options)
+makers["start_tls (server)"] = shaking(function(s) return s:start_tls(identity) end, client_options)
+makers["start_tls (sni asked)"] = shaking(function(s)
+  return s:start_tls { server = true, cert = identity.cert, key = identity.key, sni = function()
+    qn.sleep(0.001)
+  end }
+end, client_options)
+makers["start_tls (errors asked)"] = shaking(function(s)
+  s:on("ssl_errors", function()
+    qn.sleep(0.001)
+    s:ignore_ssl_errors()
+  end)
+  return s:start_tls { server_name = "x.test" }
+end, server_options)
+
+local function serving(op)
+  return function()
+    server_options()
+    local server = assert(qn.tcp.listen("127.0.0.1", 0))
+    local task = qn.spawn(function()
+      server:serve(function(s) s:start_tls(identity) end)
+    end)
+    return {
+      op = function() op(server:port()) end,
+      close = function()
+        server:close()
+        task:cancel()
+        task:join()
+      end,
+    }
+  end
+end
+
+makers["tls connect"] = serving(function(port)
+  local _ <close> = qn.tls.connect("localhost", port, CLIENT)
+  qn.yield()
+end)
+makers["tls connect, written to meanwhile"] = serving(function(port)
+  local s <close> = qn.tcp.socket()
+  qn.spawn(function()
+    qn.yield()
+    s:write("early")
+  end)
+  s:connect("127.0.0.1", port, { tls = CLIENT })
+  qn.yield()
+end)
+
+local function encrypted()
+  local a, b = qn.pair()
+  local task = qn.spawn(a.start_tls, a, server_options())
+  assert(b:start_tls(CLIENT))
+  assert(task:join())
+  return a, b
+end
+pair.makers.tls = pair.makers.tls or encrypted
+makers["recv (tls)"] = over_pair("tls", reads.recv, send_bytes)
+makers["read(a) (tls)"] = over_pair("tls", reads["read(a)"], send_bytes)
+makers["write above the mark (tls)"] = over_pair("tls", writes["write above the mark"], drop)
+makers["shutdown (tls)"] = over_pair("tls", writes.shutdown, drop)
+
 local scratch
 
 local function big_file()
