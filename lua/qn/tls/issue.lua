@@ -245,6 +245,21 @@ function M.certificate_request(data)
   return core.csr(data)
 end
 
+local function is_class(value, field, other)
+  return type(value) == "userdata" and getmetatable(value) == "qn" and value[field] ~= nil
+    and (not other or value[other] ~= nil)
+end
+
+local function check_arguments(request, certificate, key)
+  local message = not (is_class(request, "is_private") or is_class(request, "verify", "to_text"))
+      and "#1 to 'sign' (qn.CertificateRequest or qn.Key expected)"
+    or not is_class(certificate, "is_ca") and "#2 to 'sign' (qn.Certificate expected)"
+    or not is_class(key, "is_private") and "#3 to 'sign' (qn.Key expected)"
+  if message then
+    error("bad argument " .. message, 0)
+  end
+end
+
 ---@class qn.SignCertificateOptions: qn.IssueOptions
 ---@field names? string|qn.Address|table|false instead of those of the request; false: none; "copy", the default:
 ---  DNS names, addresses, mail addresses and URIs of the request
@@ -273,9 +288,10 @@ end
 ---@return qn.Error? err
 function M.sign(request, ca_certificate, ca_key, opts)
   opts = options.check(opts, SIGN, "qn.tls.sign")
+  blame(check_arguments, request, ca_certificate, ca_key)
   local names = opts.names
   if names == nil or names == "copy" then
-    names = type(request) == "userdata" and request.names or nil
+    names = request.names -- a key has none
   end
   local settings = blame(settings_of, opts, "sign")
   local said = blame(texts_of, opts, "sign", names, true)

@@ -29,7 +29,8 @@ local function each(value, where, option)
   return value
 end
 
-local FORMS <const> = { dns = true, ip = true, email = true, uri = true }
+local FORMS <const> = { "dns", "ip", "email", "uri" }
+local IS_FORM <const> = { dns = true, ip = true, email = true, uri = true }
 
 local function add_name(out, form, value, where)
   if type(value) == "userdata" and getmetatable(value) == "qn"
@@ -55,12 +56,14 @@ function M.names(out, names, where, known_only)
   for _, value in ipairs(names) do
     add_name(out, "any", value, where)
   end
+  for _, form in ipairs(FORMS) do
+    local values = names[form]
+    for _, value in ipairs(type(values) == "table" and values or { values }) do
+      add_name(out, form, value, where)
+    end
+  end
   for key, values in pairs(names) do
-    if FORMS[key] then
-      for _, value in ipairs(type(values) == "table" and values or { values }) do
-        add_name(out, key, value, where)
-      end
-    elseif math.type(key) ~= "integer" and not known_only
+    if math.type(key) ~= "integer" and not IS_FORM[key] and not known_only
       and not (type(values) == "table" and next(values) == nil) then
       error(("qn.tls.%s: option 'names' has no form '%s' (there are dns, ip, email and uri)")
         :format(where, tostring(key)), 0)
