@@ -36,14 +36,14 @@ end
 
 local GROUPS <const> = { NOT = { 1, 4 }, QIO = { 1, 19 }, ABS = { 1, 48 }, TCP = { 1, 1 }, SRV = { 1, 11 }, UDP = { 1, 11 },
   ADR = { 1, 11 }, IF = { 1, 6 }, HI = { 1, 10 }, DNS = { 1, 5 },
-  URL = { 1, 20 }, LOC = { 1, 6 }, KEY = { 1, 2 }, CIPH = { 1, 1 }, DS = { 1, 8 }, TS = { 1, 5 } }
+  URL = { 1, 20 }, LOC = { 1, 6 }, KEY = { 1, 2 }, CERT = { 1, 6 }, CIPH = { 1, 1 }, DS = { 1, 8 }, TS = { 1, 5 } }
 -- Numbers that Qt's list does not have, and rows that come with proxies.
 local UNUSED <const> = { ["ABS-27"] = true, ["ABS-28"] = true, ["ABS-29"] = true }
 local LATER <const> = { ["ABS-19"] = true, ["ABS-26"] = true, ["ABS-33"] = true, ["ABS-35"] = true,
   ["ABS-36"] = true, ["ABS-37"] = true, ["ABS-43"] = true, ["SRV-11"] = true, ["UDP-11"] = true,
   ["DNS-05"] = true }
 local BUILT <const> = { "Q5-90", "Q5-91", "Q5-92", "Q5-93", "WEAK-34",
-  "Q5-15", "WEAK-30", "Q5-68", "Q5-69", "Q5-73",
+  "Q5-15", "WEAK-30", "Q5-68", "Q5-69", "Q5-62", "Q5-64", "BAD-01", "Q5-73",
   "Q5-01", "Q5-02", "Q5-03", "Q5-12", "WEAK-17", "Q5-08", "Q5-09", "Q5-16", "Q5-17", "WEAK-18",
   "Q5-05", "Q5-07", "Q5-10", "Q5-11", "Q5-19", "Q5-20", "Q5-21", "Q5-22",
   "BAD-03", "BAD-11", "BAD-15", "WEAK-13", "WEAK-21", "WEAK-22", "WEAK-27" }

@@ -145,6 +145,8 @@ local live = {
   ["qn.Resolver"] = function() return assert(qn.dns.resolver()) end,
   ["qn.Hasher"] = function() return qn.crypto.hasher("md5") end,
   ["qn.Key"] = function() return assert(require "qn.tls.key".generate_key()) end,
+  ["qn.Certificate"] = function() return assert(qn.tls.system_certificates())[1] end,
+  ["qn.DistinguishedName"] = function() return assert(qn.tls.system_certificates())[1].subject end,
   ["qn.DnsRecord"] = function() return require "qn.dns.record".record {} end,
 }
 
@@ -277,6 +279,7 @@ describe("documented options", function()
     end },
     { "qn.GenerateKeyOptions", function(opts) require "qn.tls.key".generate_key(opts) end },
     { "qn.ScryptOptions", function(opts) qn.crypto.scrypt("p", "s", opts) end },
+    { "qn.VerifyOptions", function(opts) qn.tls.verify("", nil, opts) end },
     { "qn.UnixListenOptions", function(opts) qn.unix.listen("@qn-meta", opts) end },
   }
 

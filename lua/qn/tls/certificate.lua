@@ -12,10 +12,20 @@ local M = {}
 local FILE_MAX <const> = 16 << 20 -- bytes of one file
 local BUNDLE_MAX <const> = 4096 -- certificates of one result
 
-local function check_text(value, where)
-  if type(value) ~= "string" then
-    error(("bad argument #1 to '%s' (string expected, got %s)"):format(where, type(value)), 3)
+local function is_stream(value)
+  return type(value) == "userdata" and getmetatable(value) == "qn" and not core.is_bytes(value)
+    and value.read_exactly ~= nil
+end
+
+-- A string, or all that a stream still gives; nil and an error.
+local function text_of(value, where)
+  if type(value) == "string" then
+    return value
+  elseif not is_stream(value) then
+    error(("bad argument #1 to '%s' (string or stream expected, got %s)"):format(where, type(value)), 3)
   end
+  local text, err = value:read("a", { max = FILE_MAX })
+  return text or not err and "" or nil, err
 end
 
 ---The first certificate of PEM text, of DER, or of a PKCS#7 structure. What is before it and behind it is not looked
@@ -24,12 +34,16 @@ end
 ---Errors: kind `invalid` (code CERT_FORMAT; the message says where and why, `line` is that of the PEM block), `limit`
 ---(more than 16 MiB of text, 1 MiB of certificate).
 ---Qt rows: CERT-01.
----@param data string
+---@async
+---@param data string|qn.Stream a stream (also a file) is read to its end; only then it waits
 ---@return qn.Certificate? certificate
 ---@return qn.Error? err
 function M.certificate(data)
-  check_text(data, "certificate")
-  return core.certificate(data)
+  local text, err = text_of(data, "certificate")
+  if not text then
+    return nil, err
+  end
+  return core.certificate(text)
 end
 
 -- --- files ---------------------------------------------------------------------------------------
@@ -134,8 +148,8 @@ local function paths_in(folder)
   return paths
 end
 
----All certificates of a bundle (PEM text among which there may be anything else, DER ones back to back, PKCS#7), of a
----file, of the files in a folder, or of those that a pattern stands for (`*`, `?` and `[...]` in any part of the path).
+---All certificates of a bundle (PEM text among which there may be anything else, DER ones back to back, PKCS#7), of what
+---a stream still gives, of a file, of the files in a folder, or of those that a pattern stands for (`*`, `?` and `[...]` in any part of the path).
 ---What has a line break or begins as DER does is a bundle, all else a path. In folders and patterns, files that hold no
 ---certificate are skipped, and each certificate is given once.
 ---
@@ -144,13 +158,15 @@ end
 ---folder without certificates give an empty list.
 ---Qt rows: CERT-05.
 ---@async
----@param source string bundle or path
+---@param source string|qn.Stream bundle or path; a stream of a bundle
 ---@return qn.Certificate[]? certificates
 ---@return qn.Error? err
 function M.certificates(source)
-  check_text(source, "certificates")
-  if not is_path(source) then
-    return core.certificates(source)
+  local text, wrong = text_of(source, "certificates")
+  if not text then
+    return nil, wrong
+  elseif is_stream(source) or not is_path(source) then
+    return core.certificates(text)
   end
   local kind = stat(source)
   if kind == "directory" then

@@ -144,7 +144,7 @@ describe("a certificate", function()
     end
     assert.equal("invalid", select(2, tls.certificate("")).kind)
     assert.equal("LIMIT", select(2, tls.certificate(("x"):rep((16 << 20) + 1))).code)
-    assert.error_matches(function() tls.certificate(1) end, "string expected")
+    assert.error_matches(function() tls.certificate(1) end, "string or stream expected")
   end)
 end)
 
@@ -166,6 +166,20 @@ describe("bundles", function()
     end
     sh "openssl x509 -in leaf.pem -trustout -out trusted.pem"
     assert.equal(cert "leaf", tls.certificate(read "trusted.pem"))
+  end)
+
+  it("are what a stream gives", function()
+    local file <close> = assert(qn.file.open(folder .. "/bundle.pem"))
+    assert.same({ cert "leaf", cert "mid" }, tls.certificates(file))
+    local again <close> = assert(qn.file.open(folder .. "/leaf.pem"))
+    assert.equal(cert "leaf", tls.certificate(again))
+    local ended = tls.certificates(again)
+    assert.is_nil(ended)
+    local shut = assert(qn.file.open(folder .. "/leaf.pem"))
+    shut:close()
+    local none, err = tls.certificate(shut)
+    assert.is_nil(none)
+    assert.equal("closed", err.kind)
   end)
 
   it("are folders and patterns with wildcards anywhere, each certificate once", function()
