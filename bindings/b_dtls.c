@@ -121,7 +121,7 @@ static const char *text_field(lua_State *L, const char *name)
 }
 
 /* core.dtls_begin(endpoint, configuration, {address=, port=, server_name=, verify_name=, peer=,
- * session=, mtu=, idle_timeout=, ask=}) -> connection | nil, err */
+ * session=, mtu=, idle_timeout=, retransmit_timeout=, ask=}) -> connection | nil, err */
 static int core_dtls_begin(lua_State *L)
 {
   qnl_dtls_endpoint_t *ep = qnl_check(L, 1, &qnl_class_dtls_server);
@@ -142,6 +142,8 @@ static int core_dtls_begin(lua_State *L)
   o.mtu = (uint32_t)lua_tointeger(L, -1);
   lua_getfield(L, 3, "idle_timeout");
   o.idle_timeout_ms = qnl_seconds(L, lua_gettop(L), 0);
+  lua_getfield(L, 3, "retransmit_timeout");
+  o.retransmit_ms = (uint32_t)qnl_seconds(L, lua_gettop(L), 0);
   lua_getfield(L, 3, "ask");
   o.ask_verify = lua_toboolean(L, -1);
   lua_getfield(L, 3, "session");

@@ -88,6 +88,7 @@ static int core_dtls_serve(lua_State *L)
                        .handshake_timeout_ms = seconds_of(L, "handshake_timeout"),
                        .idle_timeout_ms = seconds_of(L, "idle_timeout"),
                        .mtu = limit_of(L, "mtu"),
+                       .retransmit_ms = (uint32_t)seconds_of(L, "retransmit_timeout"),
                        .ask_sni = flag_of(L, "ask_sni"),
                        .ask_verify = flag_of(L, "ask_verify"),
                        .notes = flag_of(L, "notes")};

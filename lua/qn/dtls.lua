@@ -69,6 +69,7 @@ end
 ---@field timeout? number|false seconds for look-up and handshake together (default 30)
 ---@field mtu? integer largest datagram to send, 228 to 16717 bytes (default 1200); the kernel may lower it
 ---@field idle_timeout? number|false seconds without a message of the peer, then it is closed (default false)
+---@field retransmit_timeout? number seconds until a handshake message that was not answered is sent again, 0.02 to 60 (default 1); doubled each time, up to 60
 ---@field on_ssl_errors? fun(errors: qn.Error[], connection: qn.DtlsConnection): boolean? asked when the peer's certificate has errors that are not ignored; may wait; true: go on
 ---@field bind? string|qn.Address local address, with or without a port
 ---@field mode? "default"|"share"|"exclusive"|"reuse" for `bind`
@@ -175,6 +176,7 @@ end
 ---@field handshake_timeout? number|false seconds for one handshake (default 10)
 ---@field idle_timeout? number|false seconds without a message of the client, then its connection is closed (default 300)
 ---@field mtu? integer largest datagram to send, 228 to 16717 bytes (default 1200)
+---@field retransmit_timeout? number seconds until a handshake message that was not answered is sent again, 0.02 to 60 (default 1); doubled each time, up to 60
 ---@field on_ssl_errors? fun(errors: qn.Error[], connection: qn.DtlsConnection): boolean? asked when the client's certificate has errors that are not ignored; may wait; true: go on
 
 ---@class qn.DtlsListenOptions: qn.DtlsServerOptions

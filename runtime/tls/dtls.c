@@ -48,7 +48,7 @@ void qn__dtls_event(qn_tls_t *t, int event, int value, void *arg)
 }
 
 int qn__dtls_make(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_tls_opts_t *opts,
-                  const qn_addr_t *peer, unsigned mtu, qn_dtls_t **out)
+                  const qn_addr_t *peer, unsigned mtu, unsigned retransmit_ms, qn_dtls_t **out)
 {
   qn_dtls_t *a = qn_calloc(1, sizeof *a);
   if (a == NULL) {
@@ -57,6 +57,7 @@ int qn__dtls_make(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_tls_opts_t
   a->refs = 1;
   a->peer = *peer;
   a->mtu = mtu != 0 ? mtu : QN_DTLS_MTU_DEFAULT;
+  a->retransmit_ms = retransmit_ms != 0 ? retransmit_ms : QN_DTLS_RETRANSMIT_FIRST_MS;
   a->loop = e->loop;
   a->idle_ms = a->deadline = UINT64_MAX;
   a->no_cookie = e->opts.no_cookies;
@@ -76,6 +77,13 @@ int qn__dtls_make(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_tls_opts_t
   qn__object_born(e->loop, "DTLS association");
   *out = a;
   return 0;
+}
+
+bool qn__dtls_in_range(unsigned mtu, unsigned retransmit_ms)
+{
+  return (mtu == 0 || (mtu >= QN_DTLS_MTU_MIN && mtu <= QN_DTLS_MTU_MAX)) &&
+         (retransmit_ms == 0 || (retransmit_ms >= QN_DTLS_RETRANSMIT_MIN_MS &&
+                                 retransmit_ms <= QN_DTLS_RETRANSMIT_MAX_MS));
 }
 
 static void on_verify(qn_tls_t *t, void *arg)
@@ -105,14 +113,14 @@ int qn_dtls_connect(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_dtls_con
   if (qn__dtls_find(e, &key) != NULL) {
     return QN_E_IS_CONNECTED;
   }
-  if (opts->mtu != 0 && (opts->mtu < QN_DTLS_MTU_MIN || opts->mtu > QN_DTLS_MTU_MAX)) {
+  if (!qn__dtls_in_range(opts->mtu, opts->retransmit_ms)) {
     return QN_E_INVALID;
   }
   tls.server = false;
   tls.hooks = (qn_tls_hooks_t){.event = qn__dtls_event,
                                .verify = opts->ask_verify ? on_verify : NULL};
   qn_dtls_t *a;
-  int rc = qn__dtls_make(e, c, &tls, &peer, opts->mtu, &a);
+  int rc = qn__dtls_make(e, c, &tls, &peer, opts->mtu, opts->retransmit_ms, &a);
   if (rc < 0) {
     return rc;
   }

@@ -74,7 +74,7 @@ struct qn_dtls {
   qn_ready_t resume;                        /* a question was answered */
   qn_slice_t in;                            /* the datagram that OpenSSL may read now */
   int sent;                                 /* how sending the last datagram went */
-  unsigned mtu, timeouts;
+  unsigned mtu, timeouts, retransmit_ms;
   qn_op_t *up, *reader, *onlooker, *watcher;
   uint64_t mark, taken;
   qn__dtls_message_t *first, *last;
@@ -129,7 +129,9 @@ void qn__dtls_server_asks(qn_dtls_t *a, qn_dtls_note_t note);
 
 /* dtls.c */
 int qn__dtls_make(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_tls_opts_t *opts,
-                  const qn_addr_t *peer, unsigned mtu, qn_dtls_t **out);
+                  const qn_addr_t *peer, unsigned mtu, unsigned retransmit_ms, qn_dtls_t **out);
+/* Whether these are allowed; 0 is. */
+bool qn__dtls_in_range(unsigned mtu, unsigned retransmit_ms);
 /* Ends it with `err`, which whoever waits gets. May drop the last reference but the caller's. */
 void qn__dtls_end(qn_dtls_t *a, int err);
 /* The same with a close_notify first. */

@@ -18,7 +18,7 @@ int qn_dtls_serve(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_dtls_serve
   if (e->u == NULL) {
     return QN_E_CLOSED;
   }
-  if ((opts->mtu != 0 && (opts->mtu < QN_DTLS_MTU_MIN || opts->mtu > QN_DTLS_MTU_MAX)) ||
+  if (!qn__dtls_in_range(opts->mtu, opts->retransmit_ms) ||
       (opts->verifier == NULL && !opts->no_cookies)) {
     return QN_E_INVALID;
   }
@@ -186,7 +186,7 @@ void qn__dtls_hello(qn_dtls_endpoint_t *e, qn_slice_t d, const qn__dtls_hello_t 
                         .hooks = {.event = qn__dtls_event,
                                   .sni = e->opts.ask_sni ? on_sni : NULL,
                                   .verify = e->opts.ask_verify ? on_verify : NULL}};
-  if (qn__dtls_make(e, e->config, &opts, peer, e->opts.mtu, &a) < 0) {
+  if (qn__dtls_make(e, e->config, &opts, peer, e->opts.mtu, e->opts.retransmit_ms, &a) < 0) {
     e->stats.refused++;
     return;
   }

@@ -13,7 +13,7 @@
 #include <sys/time.h>
 
 #define RECORD_MAX 16384u
-#define TIMEOUTS_FALLBACK 3u /* then the flight may be too large for the path */
+#define TIMEOUTS_FALLBACK 2u /* then the flight may be too large for the path */
 
 /* --- the timer -------------------------------------------------------------------------------- */
 
@@ -43,8 +43,8 @@ void qn__dtls_arm(qn_dtls_t *a)
 
 static unsigned next_timeout(SSL *ssl, unsigned before_us)
 {
-  (void)ssl;
-  uint64_t us = before_us == 0 ? QN_DTLS_RETRANSMIT_FIRST_MS * 1000u : 2 * (uint64_t)before_us;
+  const qn_dtls_t *a = qn__tls_of_ssl(ssl)->owner;
+  uint64_t us = before_us == 0 ? a->retransmit_ms * UINT64_C(1000) : 2 * (uint64_t)before_us;
   return (unsigned)nearer(us, QN_DTLS_RETRANSMIT_MAX_MS * 1000u);
 }
 

@@ -20,6 +20,7 @@ M.RULES = {
   timeout = { type = "seconds" },
   mtu = { type = "integer", min = 228, max = 16717 },
   idle_timeout = { type = "seconds" },
+  retransmit_timeout = { type = "number", min = 0.02, max = 60 },
   on_ssl_errors = { type = "function" },
 }
 
@@ -82,7 +83,8 @@ function M.shake(endpoint, config, rest, how)
     address = how.address, port = how.port,
     server_name = server_name, verify_name = verify_name or "",
     peer = at and ("dtls %s|%s|%s"):format(at, server_name or "", verify_name or ""),
-    session = rest.session, mtu = opts.mtu, idle_timeout = opts.idle_timeout, ask = opts.on_ssl_errors ~= nil,
+    session = rest.session, mtu = opts.mtu, idle_timeout = opts.idle_timeout,
+    retransmit_timeout = opts.retransmit_timeout, ask = opts.on_ssl_errors ~= nil,
   })
   if not connection then
     return nil, err

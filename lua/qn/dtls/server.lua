@@ -32,6 +32,7 @@ M.RULES = {
   handshake_timeout = { type = "seconds" },
   idle_timeout = { type = "seconds" },
   mtu = connection.RULES.mtu,
+  retransmit_timeout = connection.RULES.retransmit_timeout,
   on_ssl_errors = { type = "function" },
 }
 
@@ -135,7 +136,7 @@ function M.serve(endpoint, config, opts)
   ok, err = core.dtls_serve(endpoint, config, {
     verifier = verifier, max_connections = opts.max_connections, max_handshakes = opts.max_handshakes,
     handshake_timeout = opts.handshake_timeout, idle_timeout = opts.idle_timeout, mtu = opts.mtu,
-    ask_sni = ask_sni, ask_verify = ask_verify,
+    retransmit_timeout = opts.retransmit_timeout, ask_sni = ask_sni, ask_verify = ask_verify,
   })
   if not ok then
     return nil, err

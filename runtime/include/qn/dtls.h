@@ -20,7 +20,7 @@ typedef struct qn_dtls qn_dtls_t;
 #define QN_DTLS_MTU_DEFAULT 1200u         /* bytes of a datagram that is sent (payload of UDP) */
 #define QN_DTLS_MTU_MIN 228u              /* 256 without the headers of UDP and IPv4 */
 #define QN_DTLS_MTU_MAX 16717u            /* a record of 16,384 bytes with all that is around it */
-#define QN_DTLS_MTU_FALLBACK 548u         /* after three timeouts of a handshake */
+#define QN_DTLS_MTU_FALLBACK 548u         /* after two timeouts of a handshake */
 #define QN_DTLS_QUEUE_MAX 256u            /* received messages that nobody has taken yet */
 #define QN_DTLS_QUEUE_BYTES 262144u       /* and their bytes; what is beyond is dropped, counted */
 #define QN_DTLS_CONNECTIONS_MAX 10000u    /* default of a server's limit */
@@ -28,6 +28,7 @@ typedef struct qn_dtls qn_dtls_t;
 #define QN_DTLS_HANDSHAKE_TIMEOUT_MS 10000u
 #define QN_DTLS_IDLE_TIMEOUT_MS 300000u   /* default for servers; clients: none */
 #define QN_DTLS_RETRANSMIT_FIRST_MS 1000u /* RFC 6347, 4.2.4.1: doubled each time */
+#define QN_DTLS_RETRANSMIT_MIN_MS 20u
 #define QN_DTLS_RETRANSMIT_MAX_MS 60000u
 #define QN_DTLS_NOTES_MAX 64u             /* failed handshakes that nobody has looked at */
 #define QN_DTLS_EVENTS_MAX 32u            /* events of an association, likewise */
@@ -61,6 +62,7 @@ typedef struct qn_dtls_serve {
   uint32_t max_connections, max_handshakes;        /* 0: the default */
   uint64_t handshake_timeout_ms, idle_timeout_ms;  /* UINT64_MAX: none, 0: the default */
   uint32_t mtu;                                    /* 0: the default */
+  uint32_t retransmit_ms; /* first wait for an answer, 0: the default */
   bool ask_sni, ask_verify; /* questions come as notes (qn_dtls_note) */
   bool notes;               /* failed handshakes do, too */
 } qn_dtls_serve_t;
@@ -107,6 +109,7 @@ QN_API void qn_dtls_endpoint_get_stats(const qn_dtls_endpoint_t *e, qn_dtls_endp
 typedef struct qn_dtls_connect {
   const qn_addr_t *peer;    /* NULL: that of the connected socket */
   uint32_t mtu;             /* 0: the default */
+  uint32_t retransmit_ms;   /* likewise */
   uint64_t idle_timeout_ms; /* 0 or UINT64_MAX: none */
   bool ask_verify;          /* a question makes qn_dtls_wait_up settle with 1 */
   qn_tls_opts_t tls;        /* `hooks` and `server` are not looked at */
