@@ -42,7 +42,7 @@ int qn_stream_set_option(qn_stream_t *s, const char *name, int64_t value)
   }
   if (top != NULL) {
     qn_option_t option = {.name = name, .value = value, .set = true};
-    rc = top->ops->query(top, QN_QUERY_OPTION, &option);
+    rc = qn_filter_query(top, QN_QUERY_OPTION, &option);
   } else if (fd >= 0) {
     rc = qn__sockopt_set(fd, name, value);
   }
@@ -67,7 +67,7 @@ int qn_stream_get_option(qn_stream_t *s, const char *name, int64_t *value)
   }
   if (top != NULL) {
     qn_option_t option = {.name = name};
-    int rc = top->ops->query(top, QN_QUERY_OPTION, &option);
+    int rc = qn_filter_query(top, QN_QUERY_OPTION, &option);
     *value = option.value;
     return rc;
   }
