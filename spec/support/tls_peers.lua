@@ -29,10 +29,10 @@ local function start(words, port)
   local pipe = folder .. "/in"
   assert(os.execute("mkfifo " .. pipe))
   local self = setmetatable({ folder = folder, port = port }, Peer)
-  self.input = assert(io.open(pipe, "r+"))
-  self.input:setvbuf("no")
   self.program = program.start { "sh", "-c", 'f=$1; shift; exec "$@" <"$f"', "sh", pipe,
     table.unpack(words) }
+  self.input = assert(io.open(pipe, "w")) -- not before, or it would have this end as well
+  self.input:setvbuf("no")
   self.program.name = words[1]
   if port then
     local ok, err = pcall(program.until_true, words[1] .. " to listen", function()
@@ -56,6 +56,11 @@ function Peer:say(text)
   assert(self.input:write(text))
 end
 
+---Ends its standard input.
+function Peer:finish()
+  self.input:close()
+end
+
 ---Waits until what it prints matches, returns the captures.
 function Peer:wait_for(pattern)
   return self.program:wait_for(pattern)
@@ -75,7 +80,9 @@ function Peer:stop(signal)
   if self.program then
     self.program:stop(signal or "KILL")
     self.program:__close()
-    self.input:close()
+    if io.type(self.input) == "file" then
+      self.input:close()
+    end
     program.remove(self.folder)
     self.program = nil
   end
