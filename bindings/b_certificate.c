@@ -88,7 +88,7 @@ typedef enum field {
   IS_CA,
   PATH_LENGTH,
   KEY_USAGE,
-  EXTENDED_KEY_USAGE,
+  USAGE,
   KEY_ID,
   ISSUER_KEY_ID,
   OCSP_URLS,
@@ -116,7 +116,7 @@ static const struct {
               {"is_ca", IS_CA},
               {"path_length", PATH_LENGTH},
               {"key_usage", KEY_USAGE},
-              {"extended_key_usage", EXTENDED_KEY_USAGE},
+              {"usage", USAGE},
               {"key_id", KEY_ID},
               {"issuer_key_id", ISSUER_KEY_ID},
               {"ocsp_urls", OCSP_URLS},
@@ -203,7 +203,7 @@ static int push_path_length(lua_State *L, const qn_cert_t *cert)
   return 1;
 }
 
-static int push_extended_usage(lua_State *L, const qn_cert_t *cert)
+static int push_usage(lua_State *L, const qn_cert_t *cert)
 {
   give_values(L, cert, EXT_USAGE, qnl_push_usages);
   if (lua_rawlen(L, -1) == 0) {
@@ -228,7 +228,7 @@ static int push_field(lua_State *L, const qn_cert_t *cert, field_t id)
   case IS_CA: lua_pushboolean(L, qn_cert_is_ca(cert)); return 1;
   case PATH_LENGTH: return push_path_length(L, cert);
   case KEY_USAGE: qnl_push_key_usage(L, qn_cert_key_usage(cert)); return 1;
-  case EXTENDED_KEY_USAGE: return push_extended_usage(L, cert);
+  case USAGE: return push_usage(L, cert);
   case KEY_ID: return give_values(L, cert, EXT_KEY_ID, qnl_push_key_id);
   case ISSUER_KEY_ID: return give_values(L, cert, EXT_ISSUER_KEY_ID, qnl_push_key_id);
   case OCSP_URLS: return give_values(L, cert, EXT_ACCESS, qnl_push_ocsp_urls);

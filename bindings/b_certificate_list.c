@@ -7,7 +7,7 @@
  */
 #include "b_certificate.h"
 
-#include "qn/cert.h"
+#include "qn/cert_make.h"
 
 #include <string.h>
 
@@ -287,12 +287,29 @@ int qnl_push_extensions(lua_State *L)
 
 /* --- plain lists ------------------------------------------------------------------------------ */
 
+/* The names that qn.tls.self_signed takes, too; others are numbers. */
+static const char *usage_name(const qn_cert_entry_t *e)
+{
+  static const char *const names[][2] = {
+      {"1.3.6.1.5.5.7.3.1", "server"}, {"1.3.6.1.5.5.7.3.2", "client"},
+      {"1.3.6.1.5.5.7.3.3", "code"},   {"1.3.6.1.5.5.7.3.4", "email"},
+      {"1.3.6.1.5.5.7.3.8", "time"},   {"1.3.6.1.5.5.7.3.9", "ocsp"},
+      {"2.5.29.37.0", "any"},
+  };
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    if (strcmp(e->id, names[i][0]) == 0) {
+      return names[i][1];
+    }
+  }
+  return e->id;
+}
+
 int qnl_push_usages(lua_State *L)
 {
   const qn_cert_list_t *list = lua_touserdata(L, 1);
   lua_createtable(L, (int)list->count, 0);
   for (size_t i = 0; i < list->count; i++) {
-    lua_pushstring(L, list->items[i].name);
+    lua_pushstring(L, usage_name(&list->items[i]));
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
   return 1;
@@ -345,18 +362,15 @@ int qnl_push_key_id(lua_State *L)
 /* In the order of their bits. */
 void qnl_push_key_usage(lua_State *L, uint32_t bits)
 {
-  static const char *const names[] = {"digitalSignature", "nonRepudiation", "keyEncipherment",
-                                      "dataEncipherment", "keyAgreement",   "keyCertSign",
-                                      "cRLSign",          "encipherOnly",   "decipherOnly"};
   lua_Integer n = 0;
   if (bits == UINT32_MAX) {
     lua_pushnil(L);
     return;
   }
   lua_newtable(L);
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+  for (size_t i = 0; i < QN_CERT_KEY_USAGES; i++) {
     if ((bits >> i & 1) != 0) {
-      lua_pushstring(L, names[i]);
+      lua_pushstring(L, qn_cert_key_usage_names[i]);
       lua_rawseti(L, -2, ++n);
     }
   }

@@ -6,6 +6,7 @@
  * list, and says where it is.
  */
 #include "tls/cert_i.h"
+#include "tls/crypto_i.h"
 #include "tls/ossl.h"
 
 #include <errno.h>
@@ -247,7 +248,7 @@ int qn_certs_read(const void *data, size_t size, bool first, qn_certs_t *list,
     r.data += sizeof mark;
     r.size -= sizeof mark;
   }
-  ERR_clear_error();
+  qn__crypto_begin();
   int rc = parse(&r);
   for (size_t i = 0; rc == 0 && i < r.found.count; i++) {
     rc = qn_certs_add(list, r.found.items[i]);

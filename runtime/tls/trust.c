@@ -6,6 +6,7 @@
  * it is needed. Called by verify_chain.c and ctx.c. Must not change the store after it was made.
  */
 #include "tls/cert_i.h"
+#include "tls/crypto_i.h"
 #include "tls/ossl.h"
 
 #include <dirent.h>
@@ -168,6 +169,7 @@ static int each_cert(const char *data, size_t size, int (*use)(void *arg, X509 *
 
 int qn_trust_new(qn_trust_t **out)
 {
+  qn__crypto_begin();
   qn_trust_t *trust = qn_malloc(sizeof *trust);
   X509_STORE *store = trust != NULL ? X509_STORE_new() : NULL;
   if (store == NULL) {
@@ -242,6 +244,7 @@ static int fill(X509_STORE *store)
 
 static void make_system_store(void)
 {
+  qn__crypto_begin();
   system_store = X509_STORE_new();
   system_rc = system_store != NULL ? fill(system_store) : -ENOMEM;
   ERR_clear_error();
@@ -330,6 +333,7 @@ int qn_trust_system_list(qn_certs_t *out)
   listing_t to = {&found, false};
   char *data = NULL;
   size_t size = 0, hashed = 0;
+  qn__crypto_begin();
   int rc = look(&p, &data, &size, &hashed);
   size_t blocks = data != NULL ? count_blocks(data, size) : 0;
   if (rc == 0 && data != NULL) {

@@ -113,8 +113,8 @@ describe("the facts of a certificate", function()
       .. "-addext 'authorityInfoAccess=OCSP;URI:http://o/,OCSP;URI:http://p/,caIssuers;URI:http://i/' "
       .. "-addext crlDistributionPoints=URI:http://c/,URI:http://d/ -addext nsComment=hi 2>/dev/null")
     local full = assert(tls.certificates(folder .. "/full.pem"))[1]
-    assert.same({ "digitalSignature", "keyCertSign", "decipherOnly" }, full.key_usage)
-    assert.same({ "serverAuth", "1.2.3.4" }, full.extended_key_usage)
+    assert.same({ "digital_signature", "key_cert_sign", "decipher_only" }, full.key_usage)
+    assert.same({ "server", "1.2.3.4" }, full.usage)
     assert.equal(3, full.path_length)
     assert.same({ "http://o/", "http://p/" }, full.ocsp_urls)
     assert.same({ "http://i/" }, full.issuer_urls)
@@ -135,7 +135,7 @@ describe("the facts of a certificate", function()
 
   it("are nil or empty where nothing says so", function()
     local plain = odd {}
-    for _, field in ipairs { "key_usage", "extended_key_usage", "path_length", "key_id", "issuer_key_id" } do
+    for _, field in ipairs { "key_usage", "usage", "path_length", "key_id", "issuer_key_id" } do
       assert.is_nil(plain[field])
     end
     assert.same({ {}, {}, {}, {} }, { plain.ocsp_urls, plain.issuer_urls, plain.crl_urls, plain.extensions })

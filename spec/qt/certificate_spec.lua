@@ -97,7 +97,7 @@ describe("QSslCertificate", function()
     local basic = by_name.basicConstraints
     assert.same({ "2.5.29.19", true, true, "CA:TRUE" }, { basic.oid, basic.critical, basic.supported, basic.text })
     assert.is_false(by_name.extendedKeyUsage.critical)
-    assert.same({ "serverAuth" }, a.extended_key_usage)
+    assert.same({ "server" }, a.usage)
     local names = {}
     for i, attribute in ipairs(a.subject) do
       names[i] = attribute.name

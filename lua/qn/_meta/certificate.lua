@@ -61,8 +61,8 @@ function DistinguishedName:values(name) end
 ---@field self_signed boolean signed with its own key
 ---@field is_ca boolean
 ---@field path_length integer? how many CAs may be below this one; nil: any number
----@field key_usage string[]? "digitalSignature", "nonRepudiation", "keyEncipherment", "dataEncipherment", "keyAgreement", "keyCertSign", "cRLSign", "encipherOnly", "decipherOnly"; nil: any
----@field extended_key_usage string[]? "serverAuth", "clientAuth", "codeSigning" ..., a number when there is no name; nil: any
+---@field usage string[]? extended key usage: "server", "client", "code", "email", "time", "ocsp", "any", or numbers; nil: it is not limited
+---@field key_usage string[]? "digital_signature", "non_repudiation", "key_encipherment", "data_encipherment", "key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"; nil: it is not limited
 ---@field key_id string? of its key: "01:ab"
 ---@field issuer_key_id string? of the issuer's key
 ---@field ocsp_urls string[] where to ask whether it was revoked
