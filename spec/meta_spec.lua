@@ -281,6 +281,8 @@ describe("documented options", function()
     { "qn.ScryptOptions", function(opts) qn.crypto.scrypt("p", "s", opts) end },
     { "qn.VerifyOptions", function(opts) qn.tls.verify("", nil, opts) end },
     { "qn.UnixListenOptions", function(opts) qn.unix.listen("@qn-meta", opts) end },
+    { "qn.TlsListenOptions", function(opts) qn.tls.listen("127.0.0.1", 0, opts) end },
+    { "qn.TlsServerOptions", function(opts) qn.tcp.listen("127.0.0.1", 0, { tls = opts }) end },
   }
 
   for i, case in ipairs(calls) do

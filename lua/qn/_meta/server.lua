@@ -1,6 +1,8 @@
 ---@meta
 
----A listening socket (QTcpServer, QLocalServer). Made by `qn.tcp.listen` and `qn.unix.listen`.
+---A listening socket (QTcpServer, QLocalServer, QSslServer). Made by `qn.tcp.listen`, `qn.unix.listen` and
+---`qn.tls.listen`. One that speaks TLS gives connections whose handshake is done; what is pending, paused or limited
+---then counts these, and handshakes under way have limits of their own (`qn.TlsServerOptions`).
 ---
 ---Connections are accepted ahead, up to `max_pending` (30); the kernel's backlog holds the rest. One
 ---that the collector finds open is closed and counted as a leak.
@@ -15,6 +17,7 @@ local Server = {}
 ---@field exclusive? boolean no other socket may have used the port shortly before
 ---@field nodelay? boolean of accepted sockets (default true)
 ---@field fd? integer an already listening descriptor, which the server takes over
+---@field tls? qn.TlsServerOptions|qn.TlsConfiguration|boolean speak TLS
 
 ---@class qn.UnixListenOptions
 ---@field backlog? integer how many the kernel holds (default 511)
@@ -22,9 +25,11 @@ local Server = {}
 ---@field mode? integer permission bits of the socket file, such as `tonumber("600", 8)` (default: umask)
 ---@field unlink? boolean remove a socket file on which nobody answers any more
 ---@field fd? integer an already listening descriptor, which the server takes over
+---@field tls? qn.TlsServerOptions|qn.TlsConfiguration|boolean speak TLS
 
 ---Takes the next connection, waits for it when there is none. Several tasks may wait; they are served
----in order. The socket is the caller's to close.
+---in order. The socket is the caller's to close. With TLS its handshake is done; one that fails is none of the
+---caller's: see `stats` and the event `handshake_error`.
 ---
 ---Errors: `timeout`, `closed` (the server was closed), `limit` (out of descriptors; accepting goes on
 ---after a pause).
@@ -103,6 +108,21 @@ function Server:descriptor() end
 ---@return qn.StreamState
 function Server:state() end
 
+---@class qn.ServerStats
+---@field pending integer connections that nobody has taken yet
+---@field handshaking? integer TLS: handshakes under way
+---@field handshakes? integer TLS: handshakes begun so far
+---@field established? integer TLS: of these, done
+---@field failed? integer TLS: of these, failed, in whatever way
+---@field timed_out? integer TLS: of the failed ones, by `handshake_timeout`
+---@field dropped? integer TLS: of the failed ones, to make room (`max_handshakes`)
+
+---What the server counts.
+---
+---Qt rows: Q5-77.
+---@return qn.ServerStats
+function Server:stats() end
+
 ---The last accept error, nil after a success.
 ---
 ---Qt rows: SRV-09.
@@ -110,27 +130,30 @@ function Server:state() end
 function Server:error() end
 
 ---@alias qn.ServerEvent
----| "new_connection" # handler(): a connection was accepted and waits for `accept`
+---| "new_connection" # handler(): a connection was accepted and waits for `accept`; with TLS its handshake is done
 ---| "accept_error" # handler(err: qn.Error)
+---| "handshake_started" # TLS: handler(socket: qn.Socket): a client has come; its handshake begins when the handlers have returned, so that the socket can be given listeners and `ignore_ssl_errors`
+---| "ssl_errors" # TLS: handler(socket: qn.Socket, errors: qn.Error[]): the certificate of a client is not good; `socket:ignore_ssl_errors()` accepts it, the handshake is held until the handlers have returned
+---| "handshake_error" # TLS: handler(err: qn.Error, peer: qn.Address|string|nil): a handshake has failed; told at most 100 ahead of a slow handler
 
 ---Calls `f` at each event of this name: from the loop, as a task, one at a time and in order; it may
 ---wait. A server with listeners stays alive until it is closed. Unknown names are thrown.
 ---
----Qt rows: SRV-06, Q5-07.
+---Qt rows: SRV-06, Q5-07, Q5-77.
 ---@param name qn.ServerEvent
----@param f fun(err?: qn.Error)
+---@param f function
 ---@return self
 function Server:on(name, f) end
 
 ---Like `on`, for the next event only.
 ---@param name qn.ServerEvent
----@param f fun(err?: qn.Error)
+---@param f function
 ---@return self
 function Server:once(name, f) end
 
 ---Removes one listener, all of one event, or all.
 ---@param name? qn.ServerEvent
----@param f? fun(err?: qn.Error)
+---@param f? function
 ---@return self
 function Server:off(name, f) end
 

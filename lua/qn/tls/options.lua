@@ -18,7 +18,7 @@ local VERSION_NAMES <const> = { "1.0", "1.1", "1.2", "1.3" }
 
 ---@alias qn.TlsKeyChoice fun(text: string?, role: "client"|"server"): string?, string? clients get the server's hint and give identity and key; servers get the identity and give the key
 
----@class qn.TlsOptions
+---@class qn.TlsSettings
 ---@field min_version? "1.0"|"1.1"|"1.2"|"1.3" oldest version (default "1.2")
 ---@field max_version? "1.0"|"1.1"|"1.2"|"1.3" newest version (default: the newest there is)
 ---@field ciphers? string|string[]|qn.Cipher[] suites of TLS 1.2 and older, best first, names or OpenSSL's language; unknown ones are left out
@@ -44,6 +44,8 @@ local VERSION_NAMES <const> = { "1.0", "1.1", "1.2", "1.3" }
 ---@field keylog? string|false appends the keys of all connections to this file, for debugging (default: the file that `--keylog` or SSLKEYLOGFILE names)
 ---@field ignore_errors? true|(string|qn.Error|{[1]: string, [2]: qn.Certificate})[] errors that are no reason to end, if all of a handshake are among them: codes, errors, {code, certificate}; true: all
 ---@field pin_sha256? string|string[] SHA-256 of a public key (SubjectPublicKeyInfo) that must be in the chain: hexadecimal, Base64 or 32 bytes
+
+---@class qn.TlsOptions: qn.TlsSettings
 ---@field server_name? string|false clients: the name to ask for (SNI) and to verify (default: the host); false: do not ask
 ---@field verify_name? string|false clients: the name or address that the certificate must be for (default: `server_name`); false: any
 ---@field session? qn.TlsSession|string clients: the session to resume, or its exported bytes

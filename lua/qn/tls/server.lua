@@ -18,11 +18,11 @@ local ERRORS_WAITING_MAX <const> = 100 -- events `handshake_error` that wait for
 ---What C calls: `server_question`, `tcp_listen`, `unix_listen`.
 M.functions = {}
 
----@class qn.TlsServerOptions: qn.TlsOptions
+---@class qn.TlsServerOptions: qn.TlsSettings
 ---@field handshake_timeout? number|false seconds for one handshake (default 5)
 ---@field max_handshakes? integer so many at the same time (default 256); when there are more, the oldest one
 ---that has lasted a second is dropped, and until there is one the others wait
----@field tls? qn.TlsConfiguration what the other options are laid on (default: the default configuration)
+---@field tls? qn.TlsConfiguration|true what the other options are laid on (default: the default configuration)
 
 local SERVER <const> = {
   handshake_timeout = { type = "seconds" },
@@ -54,7 +54,10 @@ end
 
 -- The configuration of `tls = value` and the limits that stand beside it.
 local function read(value, where, level)
-  if type(value) ~= "table" then
+  if type(value) ~= "table" and value ~= true and not core.tls_is(value, "configuration") then
+    error(("%s: option 'tls' must be options, true or a qn.TlsConfiguration, got %s"):format(where, type(value)),
+      level + 1)
+  elseif type(value) ~= "table" then
     local config, rest = configuration.from(value, where, level + 1)
     return config, config and {} or rest
   end
@@ -154,6 +157,9 @@ local function config_of(server, method)
   return config
 end
 
+---@class qn.TlsReconfigureOptions: qn.TlsSettings
+---@field tls? qn.TlsConfiguration|true what the other options are laid on (default: the server's present one)
+
 ---Changes the configuration for connections to come: a certificate that was renewed, say. The options are laid on the
 ---present configuration; a `qn.TlsConfiguration` replaces it. Connections and handshakes under way keep theirs. Tickets
 ---of the old configuration are not taken any more (clients make a full handshake), unless both have the same
@@ -161,7 +167,7 @@ end
 ---
 ---Errors: those of `qn.tls.configuration`.
 ---Qt rows: WEAK-32, Q5-77.
----@param opts qn.TlsOptions|qn.TlsConfiguration
+---@param opts qn.TlsReconfigureOptions|qn.TlsConfiguration
 ---@return true? ok
 ---@return qn.Error? err
 function Server:configure(opts)

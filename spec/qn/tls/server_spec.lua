@@ -125,7 +125,7 @@ describe("qn.tls.listen", function()
       throws.call(assert, pattern, qn.tls, "listen", "127.0.0.1", 0, opts)
     end
     throws.call(assert, "unknown option 'serve'", qn.tcp, "listen", "127.0.0.1", 0, { tls = { serve = 1 } })
-    throws.call(assert, "TLS options must be", qn.tcp, "listen", "127.0.0.1", 0, { tls = 1 })
+    throws.call(assert, "option 'tls' must be", qn.tcp, "listen", "127.0.0.1", 0, { tls = 1 })
     throws.call(assert, "unknown option 'tsl'", qn.tcp, "listen", "127.0.0.1", 0, { tsl = true })
     throws.call(assert, "bad argument #2", qn.tls, "listen", "127.0.0.1", 70000, identity)
   end)
