@@ -19,8 +19,6 @@ typedef struct qnl_tls_config {
   qnl_state_t *G;
 } qnl_tls_config_t;
 
-extern qnl_class_t qnl_class_tls_session;
-
 qnl_tls_config_t *qnl_check_tls_config(lua_State *L, int idx);
 void qnl_open_tls_config(lua_State *L, qnl_state_t *G);
 /* b_tls_psk.c */

@@ -142,12 +142,12 @@ int qnl_forget_modules(lua_State *L)
 static int core_methods(lua_State *L)
 {
   static qnl_class_t *const classes[] = {
-      &qnl_class_stream,   &qnl_class_socket,    &qnl_class_file,        &qnl_class_listener,
-      &qnl_class_buffer,   &qnl_class_task,      &qnl_class_signal,      &qnl_class_nursery,
-      &qnl_class_address,  &qnl_class_resolver,  &qnl_class_udp,         &qnl_class_datagram,
-      &qnl_class_notifier, &qnl_class_url,       &qnl_class_certificate, &qnl_class_key,
-      &qnl_class_csr,      &qnl_class_tls_config, &qnl_class_dtls,       &qnl_class_dtls_server,
-      &qnl_class_dtls_verifier};
+      &qnl_class_stream,      &qnl_class_socket,       &qnl_class_file,        &qnl_class_listener,
+      &qnl_class_buffer,      &qnl_class_task,         &qnl_class_signal,      &qnl_class_nursery,
+      &qnl_class_address,     &qnl_class_resolver,     &qnl_class_udp,         &qnl_class_datagram,
+      &qnl_class_notifier,    &qnl_class_url,          &qnl_class_certificate, &qnl_class_key,
+      &qnl_class_csr,         &qnl_class_tls_config,   &qnl_class_tls_session, &qnl_class_dtls,
+      &qnl_class_dtls_server, &qnl_class_dtls_verifier};
   const char *name = luaL_checkstring(L, 1);
   for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
     if (strcmp(classes[i]->name + 3, name) == 0) {

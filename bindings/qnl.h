@@ -224,8 +224,8 @@ extern qnl_class_t qnl_class_stream, qnl_class_socket, qnl_class_file, qnl_class
     qnl_class_buffer, qnl_class_task, qnl_class_scope, qnl_class_nursery, qnl_class_error,
     qnl_class_cancelled, qnl_class_signal, qnl_class_address, qnl_class_resolver, qnl_class_udp,
     qnl_class_datagram, qnl_class_notifier, qnl_class_url, qnl_class_certificate, qnl_class_key,
-    qnl_class_csr, qnl_class_tls_config, qnl_class_dtls, qnl_class_dtls_server,
-    qnl_class_dtls_verifier;
+    qnl_class_csr, qnl_class_tls_config, qnl_class_tls_session, qnl_class_dtls,
+    qnl_class_dtls_server, qnl_class_dtls_verifier;
 
 void qnl_open_error(lua_State *L, qnl_state_t *G);
 void qnl_open_sched(lua_State *L, qnl_state_t *G);

@@ -36,13 +36,15 @@ end
 
 local GROUPS <const> = { NOT = { 1, 4 }, QIO = { 1, 19 }, ABS = { 1, 48 }, TCP = { 1, 1 }, SRV = { 1, 11 }, UDP = { 1, 11 },
   ADR = { 1, 11 }, IF = { 1, 6 }, HI = { 1, 10 }, DNS = { 1, 5 },
-  URL = { 1, 20 }, LOC = { 1, 6 }, KEY = { 1, 2 }, CERT = { 1, 6 }, CIPH = { 1, 1 }, DS = { 1, 8 }, TS = { 1, 5 } }
+  URL = { 1, 20 }, LOC = { 1, 6 }, KEY = { 1, 2 }, SSL = { 1, 30 }, CFG = { 1, 2 },
+  SER = { 1, 1 }, CERT = { 1, 6 }, CIPH = { 1, 1 }, DS = { 1, 8 }, TS = { 1, 5 } }
 -- Numbers that Qt's list does not have, and rows that come with proxies.
 local UNUSED <const> = { ["ABS-27"] = true, ["ABS-28"] = true, ["ABS-29"] = true }
 local LATER <const> = { ["ABS-19"] = true, ["ABS-26"] = true, ["ABS-33"] = true, ["ABS-35"] = true,
   ["ABS-36"] = true, ["ABS-37"] = true, ["ABS-43"] = true, ["SRV-11"] = true, ["UDP-11"] = true,
-  ["DNS-05"] = true }
-local BUILT <const> = { "Q5-90", "Q5-91", "Q5-92", "Q5-93", "WEAK-34",
+  ["DNS-05"] = true, ["SSL-30"] = true }
+local BUILT <const> = { "Q5-60", "Q5-61", "Q5-63", "Q5-65", "Q5-66", "Q5-75", "Q5-76", "Q5-78", "BAD-02", "WEAK-29",
+  "Q5-90", "Q5-91", "Q5-92", "Q5-93", "WEAK-34",
   "Q5-15", "WEAK-30", "Q5-68", "Q5-69", "Q5-62", "Q5-64", "BAD-01", "Q5-73",
   "Q5-01", "Q5-02", "Q5-03", "Q5-12", "WEAK-17", "Q5-08", "Q5-09", "Q5-16", "Q5-17", "WEAK-18",
   "Q5-05", "Q5-07", "Q5-10", "Q5-11", "Q5-19", "Q5-20", "Q5-21", "Q5-22",
@@ -93,6 +95,7 @@ function checks.option(name)
   return known
 end
 
+local verify_table = read_file("runtime/base/verify_table.h")
 local error_tables = read_file("runtime/base/error_table.h") .. read_file("runtime/include/qn/base.h")
 
 checks["err.kind"] = function(kind) return (pcall(qn.error, kind, "x")) end
@@ -102,7 +105,8 @@ local function kind_of(code)
   local kind = error_tables:match("X%(" .. code .. ", (%u+),")
     or error_tables:match('X%(%-?%d+, "' .. code .. '", (%u+),')
     or error_tables:match('X%([%w_]+, %-?%d+, "' .. code .. '", QN_KIND_([%u_]+),')
-  return kind and kind:lower()
+  local of_tls = (error_tables .. verify_table):find('X%(%d+, "' .. code .. '",')
+  return kind and kind:lower() or of_tls and "tls" or nil
 end
 
 checks["err.code"] = function(code) return kind_of(code) ~= nil end
