@@ -262,8 +262,9 @@ static const char *const set_names[] = {
     "versions",  "ciphers", "ciphersuites", "curves",   "ca",          "ca_path",
     "system_ca", "verify",  "verify_depth", "ignore",   "pin_sha256",  "cert",
     "client_ca", "alpn",    "alpn_choice",  "sessions", "tickets",     "ticket_keys",
-    "rotate",    "sni",     "keylog",       "ocsp",     "ocsp_staple", "psk", "psk_hint", "prepare",
-    "forget",    NULL};
+    "rotate",    "sni",     "keylog",       "ocsp",     "ocsp_staple", "psk",
+    "psk_hint",  "prepare", "forget",       NULL};
+static const char *const ocsp_names[] = {"off", "request", "require", NULL};
 static const char *const verify_names[] = {"auto", "none", "query", "peer", NULL};
 
 static int set_staple(lua_State *L, qnl_tls_config_t *u)
@@ -309,7 +310,8 @@ static int set_one(lua_State *L, qnl_tls_config_t *u, int what)
   case SET_ROTATE: return qn_tls_config_rotate_tickets(c);
   case SET_SNI: return set_sni(L, u);
   case SET_KEYLOG: return qn_tls_config_set_keylog(c, luaL_checkstring(L, 3));
-  case SET_OCSP: return qn_tls_config_set_ocsp(c, lua_toboolean(L, 3));
+  case SET_OCSP:
+    return qn_tls_config_set_ocsp(c, (qn_tls_ocsp_t)luaL_checkoption(L, 3, NULL, ocsp_names));
   case SET_STAPLE: return set_staple(L, u);
   case SET_PSK: return qnl_tls_set_psk(L, u);
   case SET_PSK_HINT: return qn_tls_config_set_psk_hint(c, luaL_checkstring(L, 3));

@@ -119,6 +119,8 @@
   X(92, "CERT_CA_MISSING_KEY_USAGE", "the certificate of a CA does not say what its key is for")   \
   X(93, "CERT_EXTENSIONS_REQUIRE_VERSION_3", "extensions need a certificate of version 3")         \
   X(94, "CERT_EC_KEY_EXPLICIT_PARAMS", "the key has a curve of its own instead of a named one")    \
+  X(98, "CERT_OCSP_NOT_YET_VALID", "the OCSP answer is not valid yet")                             \
+  X(99, "CERT_OCSP_HAS_EXPIRED", "the OCSP answer is too old")                                     \
   X(198, "CERT_NO_PEER_CERTIFICATE", "the peer did not show a certificate")                        \
   X(199, "CERT_NOT_PINNED", "no key of the certificates is a pinned one")
 

@@ -47,7 +47,7 @@ static int on_read(BIO *bio, char *out, int size)
     memcpy(out, huge, size < (int)sizeof huge ? (size_t)size : sizeof huge);
     return size < (int)sizeof huge ? size : (int)sizeof huge;
   }
-  if (t->server && t->wait == QN__TLS_WAIT_VERIFY) { /* verify_peer.c */
+  if (t->wait == QN__TLS_WAIT_VERIFY) { /* verify_peer.c */
     BIO_set_retry_read(bio);
     return -1;
   }

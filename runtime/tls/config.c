@@ -180,7 +180,14 @@ int qn_tls_config_set_tickets(qn_tls_config_t *c, bool on)
   return set_flag(c, &c->no_tickets, !on);
 }
 
-int qn_tls_config_set_ocsp(qn_tls_config_t *c, bool on) { return set_flag(c, &c->ocsp, on); }
+int qn_tls_config_set_ocsp(qn_tls_config_t *c, qn_tls_ocsp_t mode)
+{
+  int rc = begin_set(c);
+  if (rc == 0) {
+    c->ocsp = mode;
+  }
+  return rc;
+}
 
 int qn_tls_config_set_ocsp_staple(qn_tls_config_t *c, qn_slice_t der)
 {

@@ -50,7 +50,8 @@ struct qn_tls_config {
   qn_certs_t ca;
   char **ca_paths;
   size_t ca_path_count;
-  bool own_ca, system_ca, no_sessions, no_tickets, ocsp, keys_given;
+  bool own_ca, system_ca, no_sessions, no_tickets, keys_given;
+  qn_tls_ocsp_t ocsp;
   qn__tls_ignores_t ignore;
   uint8_t (*pins)[32];
   size_t pin_count;
@@ -96,6 +97,9 @@ SSL_SESSION *qn__tls_session_peek(const qn_tls_session_t *s);
 void qn__tls_sni_free(qn_tls_config_t *c);
 int qn__tls_sni_copy(qn_tls_config_t *to, const qn_tls_config_t *from);
 void qn__tls_sni_setup(SSL_CTX *ctx);
+
+/* verify_staple.c */
+void qn__tls_staple_setup(const qn_tls_config_t *c, SSL_CTX *ctx);
 
 /* psk.c */
 void qn__tls_psk_free(qn_tls_config_t *c);

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 
 #define DEPTH_DEFAULT 20
+#define LEVEL 2 /* 112 bits, as in verify_chain.c; a list of ciphers may say otherwise */
 #define SYSTEM_CA "the system's certificates cannot be read"
 
 static int refuse(qn_tls_config_t *c, int err, const char *what)
@@ -138,6 +139,9 @@ static int set_own(qn_tls_config_t *c, SSL_CTX *ctx, const qn__tls_own_t *o)
 
 static int set_up(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
 {
+  if (SSL_CTX_get_security_level(ctx) < LEVEL) {
+    SSL_CTX_set_security_level(ctx, LEVEL); /* whatever OpenSSL was built with */
+  }
   SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                SSL_OP_IGNORE_UNEXPECTED_EOF | /* bio.c knows better */
                                SSL_OP_PRIORITIZE_CHACHA);
@@ -173,8 +177,8 @@ static int set_up(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
   if (!qn__tls_psk_setup(c, ctx, server)) {
     return refuse(c, QN_E_TLS_CONFIG, "shared keys");
   }
-  if (c->ocsp && !server) {
-    SSL_CTX_set_tlsext_status_type(ctx, TLSEXT_STATUSTYPE_ocsp);
+  if (!server) {
+    qn__tls_staple_setup(c, ctx);
   }
   return 0;
 }

@@ -54,7 +54,7 @@ static int shake(qn_tls_t *t)
   if (t->wait == QN__TLS_WAIT_CONFIG || t->wait == QN__TLS_WAIT_VERIFY) {
     return QN_AGAIN;
   }
-  if (t->server && t->verify_answer < 0) {
+  if ((t->server || t->held_late) && t->verify_answer < 0) {
     qn__tls_refuse_held(t);
   }
   ERR_clear_error();

@@ -39,11 +39,12 @@ struct qn_tls {
   bool ended;      /* the layer below has ended */
   bool said_close; /* close_notify was sent (or must not be any more) */
   bool hello_asked, verify_asked, verified, ignore_all;
-  bool begun;           /* the handshake */
-  bool poison;          /* the next read gives a record that is too large */
-  int8_t verify_answer; /* 0 none yet, 1 accept, -1 refuse */
-  uint8_t wait;         /* qn__tls_wait_t */
-  uint8_t quiet;        /* records in a row that brought no data */
+  bool staple_seen, held_late; /* verify_staple.c */
+  bool begun;                  /* the handshake */
+  bool poison;                 /* the next read gives a record that is too large */
+  int8_t verify_answer;        /* 0 none yet, 1 accept, -1 refuse */
+  uint8_t wait;                /* qn__tls_wait_t */
+  uint8_t quiet;               /* records in a row that brought no data */
   bool config_answered;
   int config_err;
   int io_error;   /* of the layer below */
@@ -60,6 +61,9 @@ struct qn_tls {
   char *server_name, *verify_name, *peer;
   char *psk_identity;
   qn__tls_psk_state_t psk_state;
+  qn_ocsp_t ocsp;
+  const char *ocsp_problem; /* static */
+  X509 *issuer;             /* of the peer's certificate, when an answer is wanted */
   qn__tls_fault_t *faults;
   size_t fault_count;
   qn__tls_ignores_t ignore;
@@ -99,9 +103,17 @@ BIO *qn__tls_bio(qn_tls_t *t);
 /* alert.c: the error of a failed call of OpenSSL, whose queue it reads and clears. */
 int qn__tls_failure(qn_tls_t *t, bool handshake);
 
+/* verify_peer.c: an error of verification for the list: 0 or -ENOMEM. */
+int qn__tls_add_fault(qn_tls_t *t, int code, int depth, X509 *x509, const char *text);
+/* 0 go on, QN_AGAIN the embedder is asked, or the error. */
+int qn__tls_decide(qn_tls_t *t);
+/* verify_staple.c: looks once; adds what the configuration minds: 0 or -ENOMEM. */
+int qn__tls_look_at_staple(qn_tls_t *t, X509 *leaf);
+void qn__tls_note_issuer(qn_tls_t *t, X509 *leaf, STACK_OF(X509) * chain);
+
 /* verify_peer.c: 0 accepted, QN_AGAIN (asked), or the error. Once the handshake is complete. */
 int qn__tls_verify_late(qn_tls_t *t);
-/* A server's handshake was held and the answer is no: the next step of it fails. */
+/* The handshake was held and the answer is no: the next step of it fails. */
 void qn__tls_refuse_held(qn_tls_t *t);
 
 /* psk.c: the keys of another configuration; false: no memory. The handshake is done. */

@@ -19,7 +19,7 @@
 
 /* --- the list --------------------------------------------------------------------------------- */
 
-static int add_fault(qn_tls_t *t, int code, int depth, X509 *x509, const char *text)
+int qn__tls_add_fault(qn_tls_t *t, int code, int depth, X509 *x509, const char *text)
 {
   if (t->fault_count >= QN_TLS_ERRORS_MAX) {
     return 0;
@@ -133,11 +133,11 @@ static int look_beyond(qn_tls_t *t, X509 *leaf, STACK_OF(X509) * chain)
     if (rc < 0) {
       qn_cert_mismatch_text(&cert, t->verify_name, size, text, sizeof text);
       int code = QN_E_IS_VERIFY(rc) ? -rc - 5200 : X509_V_ERR_HOSTNAME_MISMATCH;
-      rc = add_fault(t, code, 0, leaf, text);
+      rc = qn__tls_add_fault(t, code, 0, leaf, text);
     }
   }
   if (rc == 0 && c->pin_count != 0 && !pinned(c, leaf, chain)) {
-    rc = add_fault(t, QN_TLS_VERIFY_NOT_PINNED, 0, leaf, NULL);
+    rc = qn__tls_add_fault(t, QN_TLS_VERIFY_NOT_PINNED, 0, leaf, NULL);
   }
   return rc;
 }
@@ -152,7 +152,7 @@ static int collect(int ok, X509_STORE_CTX *ctx)
     X509 *x509 = X509_STORE_CTX_get_current_cert(ctx);
     struct qn_cert cert = {.refs = 1, .x509 = x509};
     qn_cert_error_text(QN_E_VERIFY(code), x509 != NULL ? &cert : NULL, NULL, 0, text, sizeof text);
-    if (add_fault(t, code, X509_STORE_CTX_get_error_depth(ctx), x509, text) < 0) {
+    if (qn__tls_add_fault(t, code, X509_STORE_CTX_get_error_depth(ctx), x509, text) < 0) {
       t->io_error = -ENOMEM;
       return 0;
     }
@@ -170,8 +170,7 @@ static int refuse(qn_tls_t *t)
   return t->verify_err;
 }
 
-/* 0 go on, QN_AGAIN the embedder is asked, or the error. */
-static int decide(qn_tls_t *t)
+int qn__tls_decide(qn_tls_t *t)
 {
   if (t->io_error < 0) {
     return t->io_error;
@@ -188,7 +187,7 @@ static int decide(qn_tls_t *t)
     t->verify_asked = true;
     t->hooks.verify(t, t->hooks.arg); /* may answer at once */
   }
-  return t->wait == QN__TLS_WAIT_NONE ? decide(t) : QN_AGAIN;
+  return t->wait == QN__TLS_WAIT_NONE ? qn__tls_decide(t) : QN_AGAIN;
 }
 
 void qn_tls_answer_verify(qn_tls_t *t, bool accept)
@@ -213,10 +212,15 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
     ERR_set_mark();
     int ok = X509_verify_cert(ctx);
     ERR_pop_to_mark();
+    qn__tls_note_issuer(t, leaf, X509_STORE_CTX_get0_chain(ctx));
     if (ok <= 0 && t->fault_count == 0) { /* it could not even begin */
       (void)collect(0, ctx);
     }
     if (t->io_error == 0 && look_beyond(t, leaf, X509_STORE_CTX_get0_chain(ctx)) < 0) {
+      t->io_error = -ENOMEM;
+    }
+    if (t->io_error == 0 && SSL_version(ssl) == TLS1_3_VERSION &&
+        qn__tls_look_at_staple(t, leaf) < 0) {
       t->io_error = -ENOMEM;
     }
     t->verified = true;
@@ -224,7 +228,7 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
       qn__tls_trace_verified(t);
     }
   }
-  int rc = decide(t);
+  int rc = qn__tls_decide(t);
   const qn__tls_fault_t *f = first_serious(t);
   f = f == NULL && t->fault_count != 0 ? &t->faults[0] : f;
   int code = f != NULL ? -f->err - 5200 : X509_V_OK;
@@ -254,7 +258,7 @@ static int look_again(qn_tls_t *t)
     noted = noted || code == X509_V_ERR_CERT_REJECTED || t->faults[i].err == QN_E_VERIFY((int)code);
   }
   if (rc == 0 && !noted) {
-    rc = add_fault(t, (int)code, 0, leaf, NULL);
+    rc = qn__tls_add_fault(t, (int)code, 0, leaf, NULL);
   }
   return rc;
 }
@@ -268,7 +272,7 @@ static int verify_again(qn_tls_t *t)
       return rc;
     }
   }
-  return t->fault_count != 0 ? decide(t) : 0;
+  return t->fault_count != 0 ? qn__tls_decide(t) : 0;
 }
 
 /* The signature behind a refused certificate is not looked at: alert handshake_failure. */
@@ -282,7 +286,11 @@ static int no_signature(const SSL *ssl, const SSL_CTX *ctx, int op, int bits, in
 void qn__tls_refuse_held(qn_tls_t *t)
 {
   (void)refuse(t);
-  SSL_set_security_callback(t->ssl, no_signature);
+  if (t->server) {
+    SSL_set_security_callback(t->ssl, no_signature);
+  } else {
+    t->poison = true;
+  }
 }
 
 /* OpenSSL has no call that sends an alert when a handshake is complete, but it sends one for a

@@ -32,6 +32,10 @@ typedef struct qn_tls_session qn_tls_session_t;
 #define QN_TLS_PSK_KEY_MIN 16u          /* bytes of a shared key */
 #define QN_TLS_PSK_KEY_MAX 64u
 #define QN_TLS_PSKS_MAX 1024u      /* shared keys of one configuration */
+#define QN_OCSP_MAX 65536u         /* bytes of an OCSP answer */
+#define QN_OCSP_ANSWERS_MAX 64     /* certificates that one may be about */
+#define QN_OCSP_SKEW_S 300         /* seconds that clocks may differ by */
+#define QN_OCSP_AGE_MAX_S 604800   /* of an answer that does not say how long it is valid */
 #define QN_TLS_KEY_UPDATES_MAX 16u /* records in a row without data */
 
 /* Verification errors that OpenSSL has no number for: QN_E_VERIFY(n). */
@@ -163,8 +167,17 @@ QN_API int qn_tls_config_set_sni(qn_tls_config_t *c, const char *name, qn_tls_co
 /* Writes the keys of every connection to this file (appended, made with mode 0600): for debugging
  * with other programs. Off unless asked for; the environment is not looked at. */
 QN_API int qn_tls_config_set_keylog(qn_tls_config_t *c, const char *path);
-/* Clients: ask for a stapled OCSP answer (qn_tls_ocsp gives its bytes, unchecked). */
-QN_API int qn_tls_config_set_ocsp(qn_tls_config_t *c, bool on);
+/* Clients. REQUEST: a stapled OCSP answer is asked for and checked; CERT_REVOKED ends the handshake
+ * as other errors of verification do, answers that do not count are as none. REQUIRE: the answer
+ * must be there, valid and good (CERT_OCSP_...). With both, certificates that demand stapling (RFC
+ * 7633) are good with a valid answer only. OFF, the default: nothing is asked for or looked at.
+ * Sessions that are resumed were checked when they began. */
+typedef enum qn_tls_ocsp {
+  QN_TLS_OCSP_OFF,
+  QN_TLS_OCSP_REQUEST,
+  QN_TLS_OCSP_REQUIRE
+} qn_tls_ocsp_t;
+QN_API int qn_tls_config_set_ocsp(qn_tls_config_t *c, qn_tls_ocsp_t mode);
 /* Servers: the answer to staple, in DER; allowed at any time. */
 QN_API int qn_tls_config_set_ocsp_staple(qn_tls_config_t *c, qn_slice_t der);
 
@@ -253,6 +266,26 @@ QN_API void qn_tls_wire(const qn_tls_t *t, uint64_t *received, uint64_t *sent);
 QN_API const char *qn_tls_server_name(const qn_tls_t *t);              /* sent or received; NULL */
 QN_API const char *qn_tls_ephemeral_key(const qn_tls_t *t, int *bits); /* "X25519"; NULL */
 QN_API qn_slice_t qn_tls_ocsp(const qn_tls_t *t); /* what was stapled, DER; size 0: nothing */
+/* What came of checking it. false: there is none. `problem`: why it does not count (status
+ * INVALID), NULL when it does. */
+typedef enum qn_ocsp_status {
+  QN_OCSP_INVALID,
+  QN_OCSP_GOOD,
+  QN_OCSP_REVOKED,
+  QN_OCSP_UNKNOWN
+} qn_ocsp_status_t;
+typedef struct qn_ocsp {
+  qn_ocsp_status_t status;
+  int reason;                                    /* of RFC 5280; -1: none was given */
+  int64_t this_update, next_update, produced_at; /* Unix seconds; 0: not said */
+  int64_t revoked_at;
+} qn_ocsp_t;
+QN_API bool qn_tls_ocsp_info(const qn_tls_t *t, qn_ocsp_t *out, const char **problem);
+/* An answer as it stands, about the first certificate in it; nothing is checked. QN_E_INVALID,
+ * QN_E_LIMIT. */
+QN_API int qn_ocsp_read(qn_slice_t der, qn_ocsp_t *out);
+QN_API const char *qn_ocsp_status_name(qn_ocsp_status_t status); /* "good" ... */
+QN_API const char *qn_ocsp_reason_name(int reason);              /* "key_compromise" ...; NULL */
 /* The peer's certificates as it sent them, leaf first; a new reference. 0 when there are none;
  * QN_E_INVALID: no such index. */
 QN_API size_t qn_tls_peer_count(const qn_tls_t *t);
