@@ -128,8 +128,8 @@ static size_t read_chain(lua_State *L, int idx, qn_cert_t *chain[QN_CERT_MAX_CHA
   return (size_t)n;
 }
 
-/* A store of the certificates in the list at `idx`, and of the system's when the flag behind it says
- * so. All that may raise comes first. */
+/* A store of the certificates in the list at `idx`, and of the system's when the flag behind it
+ * says so. All that may raise comes first. */
 static int read_trust(lua_State *L, int idx, qn_trust_t **out)
 {
   lua_Integer n = (lua_Integer)lua_rawlen(L, idx);

@@ -232,7 +232,7 @@ static int fill(X509_STORE *store)
   size_t size = 0, hashed = 0;
   int rc = look(&p, &data, &size, &hashed);
   if (rc == 0 && hashed > 0) {
-    system_folder = qn_strdup(p.folder); /* the variable may be changed later */
+    system_folder = OPENSSL_strdup(p.folder); /* the variable may be changed later */
     rc = system_folder != NULL && X509_STORE_load_path(store, p.folder) == 1 ? 0 : -ENOMEM;
   }
   if (rc == 0 && data != NULL && (p.named || hashed < count_blocks(data, size))) {

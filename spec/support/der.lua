@@ -68,7 +68,8 @@ end
 function M.time(text) return M.tlv(#text == 13 and 0x17 or 0x18, text) end
 
 ---A certificate; what is not given is plain.
----@param fields { key: string, serial?: string, issuer?: string, from?: string, to?: string, subject?: string, extensions?: string[], algorithm?: string }
+-- `fields`: key (DER), serial (bytes), issuer, subject (DER), from, to (text), extensions (list of DER),
+-- algorithm (number).
 function M.certificate(fields)
   local algorithm = M.seq(M.oid(fields.algorithm or "1.2.840.10045.4.3.2"))
   local name = M.name { "2.5.4.3", 0x0c, "made by hand" }

@@ -22,7 +22,8 @@ local function text_of(value, where)
   if type(value) == "string" then
     return value
   elseif not is_stream(value) then
-    error(("bad argument #1 to '%s' (string or stream expected, got %s)"):format(where, type(value)), 3)
+    error(("bad argument #1 to '%s' (string or stream expected, got %s)"):format(where,
+      type(value)), 3)
   end
   local text, err = value:read("a", { max = FILE_MAX })
   return text or not err and "" or nil, err

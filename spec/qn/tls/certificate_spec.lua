@@ -138,8 +138,8 @@ describe("a certificate", function()
     for i = 1, #der do -- whatever is accepted can be asked everything
       local changed = tls.certificate(der:sub(1, i - 1) .. string.char(der:byte(i) ~ 0x55) .. der:sub(i + 1))
       if changed then
-        local _ = changed.subject, changed.names, changed.extensions, changed.public_key, changed.serial,
-          changed.not_before, changed:to_text(), changed:matches_host("a.example.org")
+        local _ = { changed.subject, changed.names, changed.extensions, changed.public_key, changed.serial,
+          changed.not_before, changed:to_text(), changed:matches_host("a.example.org") }
       end
     end
     assert.equal("invalid", select(2, tls.certificate("")).kind)
@@ -338,10 +338,10 @@ describe("verify", function()
 
   it("takes text and paths for certificates", function()
     write("chain.pem", read "leaf.pem" .. read "mid.pem")
-    local chain, root = folder .. "/chain.pem", folder .. "/root.pem"
-    assert.is_true(tls.verify(chain, "a.example.org", { ca = root }))
+    local chain, ca = folder .. "/chain.pem", folder .. "/root.pem"
+    assert.is_true(tls.verify(chain, "a.example.org", { ca = ca }))
     assert.is_true(tls.verify(read "chain.pem", nil, { ca = { "system", read "root.pem" } }))
-    assert.is_true(tls.verify({ cert "leaf", folder .. "/mid.pem" }, nil, { ca = { root } }))
+    assert.is_true(tls.verify({ cert "leaf", folder .. "/mid.pem" }, nil, { ca = { ca } }))
     assert.same({ "CERT_UNABLE_TO_GET_ISSUER_CERT_LOCALLY@1" }, codes(chain, nil, { ca = "system" }))
     assert.equal("ENOENT", select(2, tls.verify(folder .. "/no", nil)).code)
     assert.equal("ENOENT", select(2, tls.verify(chain, nil, { ca = folder .. "/no" })).code)
