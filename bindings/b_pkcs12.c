@@ -1,8 +1,8 @@
 /* b_pkcs12.c: PKCS#12 files become keys and certificates, and the other way.
  *
- * Called by lua/qn/tls/pkcs12.lua, which checks options. The work is done in the thread pool; a task
- * that is cancelled meanwhile leaves nothing behind. Invariant: what the core gave is freed on every
- * path: it becomes Lua values in a protected call.
+ * Called by lua/qn/tls/pkcs12.lua, which checks options. The work is done in the thread pool; a
+ * task that is cancelled meanwhile leaves nothing behind. Invariant: what the core gave is freed on
+ * every path: it becomes Lua values in a protected call.
  */
 #include "b_certificate.h"
 #include "b_key.h"

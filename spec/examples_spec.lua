@@ -261,6 +261,18 @@ describe("examples", function()
     assert.equal("nobody answered\n", run("discovery.lua", "ask", program.free_port(), 0.01))
   end)
 
+  it("private_ca.lua: a root, an authority below it, a server and a client", function()
+    assert.equal(quoted("private_ca.lua"), run("private_ca.lua"))
+    local folder = program.scratch()
+    run("private_ca.lua", folder)
+    local status, out = program.run { "sh", "-c", "cd " .. folder .. " && for f in server client; do openssl verify -CAfile "
+      .. "root.pem -untrusted $f.pem $f.pem || exit 1; done && stat -c %a server.key client.p12 && "
+      .. "openssl pkcs12 -in client.p12 -passin pass:secret -noout" }
+    program.remove(folder)
+    assert.equal("server.pem: OK\nclient.pem: OK\n600\n600\n", out)
+    assert.equal(0, status)
+  end)
+
   it("length_prefixed.lua", function()
     assert.equal(quoted("length_prefixed.lua"), run("length_prefixed.lua"))
   end)

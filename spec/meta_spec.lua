@@ -147,6 +147,7 @@ local live = {
   ["qn.Key"] = function() return assert(require "qn.tls.key".generate_key()) end,
   ["qn.Certificate"] = function() return assert(qn.tls.system_certificates())[1] end,
   ["qn.DistinguishedName"] = function() return assert(qn.tls.system_certificates())[1].subject end,
+  ["qn.CertificateRequest"] = function() return (assert(qn.tls.request { subject = "x" })) end,
   ["qn.DnsRecord"] = function() return require "qn.dns.record".record {} end,
 }
 
@@ -279,6 +280,22 @@ describe("documented options", function()
     end },
     { "qn.GenerateKeyOptions", function(opts) require "qn.tls.key".generate_key(opts) end },
     { "qn.ScryptOptions", function(opts) qn.crypto.scrypt("p", "s", opts) end },
+    { "qn.SelfSignedOptions", function(opts)
+      opts.names = opts.names or "x"
+      qn.tls.self_signed(opts)
+    end },
+    { "qn.RequestOptions", function(opts)
+      opts.names = opts.names or "x"
+      qn.tls.request(opts)
+    end },
+    { "qn.SignCertificateOptions", function(opts)
+      local certificate, key = qn.tls.self_signed { names = "x" }
+      qn.tls.sign(key, certificate, key, opts)
+    end },
+    { "qn.ExportPkcs12Options", function(opts)
+      opts.passphrase = opts.passphrase or "x"
+      qn.tls.export_pkcs12(opts)
+    end },
     { "qn.VerifyOptions", function(opts) qn.tls.verify("", nil, opts) end },
     { "qn.UnixListenOptions", function(opts) qn.unix.listen("@qn-meta", opts) end },
     { "qn.TlsListenOptions", function(opts) qn.tls.listen("127.0.0.1", 0, opts) end },
