@@ -52,27 +52,29 @@ local function has_choice(config)
   return type(core.tls_own(config).sni) == "function"
 end
 
+-- Whom misuse is blamed on, as for `error` in `read`: behind `listen` and the function of the core.
+local LEVEL <const> = 4
+
 -- The configuration of `tls = value` and the limits that stand beside it.
-local function read(value, where, level)
+local function read(value)
   if type(value) ~= "table" and value ~= true and not core.tls_is(value, "configuration") then
-    error(("%s: option 'tls' must be options, true or a qn.TlsConfiguration, got %s"):format(where, type(value)),
-      level + 1)
+    error(("listen: option 'tls' must be options, true or a qn.TlsConfiguration, got %s"):format(type(value)), LEVEL)
   elseif type(value) ~= "table" then
-    local config, rest = configuration.from(value, where, level + 1)
+    local config, rest = configuration.from(value, "listen", LEVEL + 1)
     return config, config and {} or rest
   end
-  options.check(value, TLS, where, level + 1)
+  options.check(value, TLS, "listen", LEVEL + 1)
   local given, limits = {}, {}
   for name, v in pairs(value) do
     (SERVER[name] and limits or given)[name] = v
   end
-  local config, err = configuration.from(given, where, level + 1)
+  local config, err = configuration.from(given, "listen", LEVEL + 1)
   return config, config and limits or err
 end
 
 -- Calls open() once the options are known to be good.
-local function listen(open, tls, where, level)
-  local config, limits = read(tls, where, level + 1)
+local function listen(open, tls)
+  local config, limits = read(tls)
   if not config then
     return nil, limits
   end
@@ -101,13 +103,13 @@ end
 function M.functions.tcp_listen(addr, port, opts)
   return listen(function()
     return core.tcp_listen(addr, port, without_tls(opts))
-  end, opts.tls, "listen", 2)
+  end, opts.tls)
 end
 
 function M.functions.unix_listen(path, opts)
   return listen(function()
     return core.unix_listen(path, without_tls(opts))
-  end, opts.tls, "listen", 2)
+  end, opts.tls)
 end
 
 ---@class qn.TlsListenOptions: qn.ListenOptions, qn.TlsServerOptions
@@ -140,7 +142,13 @@ function M.listen(addr, port, opts)
     end
   end
   plain.tls = next(tls) and tls or true
-  return core.tcp_listen(addr, port, plain)
+  local ok, server, err = pcall(core.tcp_listen, addr, port, plain)
+  if not ok and type(server) == "string" then
+    error((server:gsub("to '[%w._]+'", "to 'listen'", 1)), 2)
+  elseif not ok then
+    error(server, 0)
+  end
+  return server, err
 end
 
 -- Servers -------------------------------------------------------------------------------------------
@@ -185,7 +193,7 @@ function Server:configure(opts)
   elseif opts == nil then
     error("configure: options or a qn.TlsConfiguration expected", 2)
   end
-  local config, err = configuration.from(value, "configure", 2)
+  local config, err = configuration.from(value, "configure", 3)
   if not config then
     return nil, err
   end
