@@ -21,6 +21,10 @@ typedef struct qnl_tls_config {
 
 qnl_tls_config_t *qnl_check_tls_config(lua_State *L, int idx);
 void qnl_open_tls_config(lua_State *L, qnl_state_t *G);
+/* b_ocsp.c: pushes what came of a stapled answer; false: nothing was, and nothing is pushed. */
+bool qnl_push_tls_ocsp(lua_State *L, const qn_tls_t *t);
+void qnl_open_ocsp(lua_State *L, qnl_state_t *G);
+
 /* b_tls_psk.c */
 int qnl_tls_set_psk(lua_State *L, qnl_tls_config_t *u);
 void qnl_tls_forget_psk(lua_State *L, const qnl_tls_config_t *u);

@@ -204,7 +204,9 @@ void qnl_push_tls_facts(lua_State *L, const qn_tls_t *t)
   }
   set_bytes(L, "alpn", qn_tls_alpn(t));
   set_string(L, "psk_identity", qn_tls_psk_identity(t));
-  set_bytes(L, "ocsp", qn_tls_ocsp(t));
+  if (qnl_push_tls_ocsp(L, t)) {
+    lua_setfield(L, -2, "ocsp");
+  }
   if (qn_tls_alert_received(t) >= 0) {
     set_string(L, "alert_received", qn_tls_alert_name(qn_tls_alert_received(t)));
   }
@@ -253,5 +255,6 @@ void qnl_open_tls_facts(lua_State *L, qnl_state_t *G)
                                            {"tls_library", core_tls_library, 0},
                                            {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_tls_session);
+  qnl_open_ocsp(L, G);
   qnl_setfuncs(L, G, functions);
 }

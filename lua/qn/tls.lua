@@ -12,7 +12,7 @@ local homes <const> = {
   certificate = "qn.tls.certificate", certificates = "qn.tls.certificate",
   configuration = "qn.tls.configuration", default_configuration = "qn.tls.configuration",
   library = "qn.tls.configuration", protocols = "qn.tls.configuration",
-  connect = "qn.tls.socket", listen = "qn.tls.server",
+  ocsp = "qn.tls.ocsp", connect = "qn.tls.socket", listen = "qn.tls.server",
   self_signed = "qn.tls.issue", request = "qn.tls.issue", sign = "qn.tls.issue",
   certificate_request = "qn.tls.issue",
   import_pkcs12 = "qn.tls.pkcs12", export_pkcs12 = "qn.tls.pkcs12",

@@ -24,7 +24,7 @@ local fail <const>, misuse <const>, guarded <const> = given.fail, given.misuse, 
 -- Making one ----------------------------------------------------------------------------------------
 
 local DEFAULTS <const> = { min_version = "1.2", verify = "auto", verify_depth = 20, sessions = true,
-  tickets = true }
+  tickets = true, ocsp = "off" }
 
 -- Which file gets the keys when no option says so.
 local function default_keylog()
@@ -85,7 +85,8 @@ function setters.keylog(config, value)
 end
 
 for _, name in ipairs { "ciphers", "ciphersuites", "curves", "verify", "verify_depth", "sessions",
-  "tickets", "ticket_keys", "ocsp_staple", "client_ca", "pin_sha256", "psk", "psk_hint" } do
+  "tickets", "ticket_keys", "ocsp_staple", "client_ca", "pin_sha256", "psk", "psk_hint",
+  "ocsp" } do
   setters[name] = function(config, value)
     set(config, name, name, value)
   end
@@ -169,7 +170,7 @@ end
 local sources = setmetatable({}, { __mode = "k" }) -- configuration -> its plain options
 
 -- A configuration like `base` (or like a fresh one) but for the given options, which were checked.
-function M.derive(base, opts)
+local function derive(base, opts)
   local loaded = given.load_files(opts)
   local start = ("%p|%s|"):format(base or core, default_keylog())
   local text = table.concat(fingerprint(loaded, { start }))
@@ -193,7 +194,7 @@ function M.derive(base, opts)
   return config
 end
 
-given.derive = M.derive
+given.derive = derive
 
 -- Outside -------------------------------------------------------------------------------------------
 
@@ -201,7 +202,7 @@ local default
 
 local function default_configuration()
   if not default then
-    default = M.derive(nil, {})
+    default = derive(nil, {})
   end
   return default
 end
@@ -233,7 +234,7 @@ local function resolve(value)
     misuse("TLS options must be true, a table or a qn.TlsConfiguration, got %s", type(value))
   end
   base = base or default_configuration()
-  local config = next(settings) and M.derive(base, settings) or base
+  local config = next(settings) and derive(base, settings) or base
   for name in pairs(CONNECTION) do
     if rest[name] == nil then
       rest[name] = core.tls_own(base)[name]
@@ -267,13 +268,34 @@ end
 ---@param level? integer 2, the default, is the caller
 ---@return qn.TlsConfiguration? configuration
 ---@return table|qn.Error rest {server_name, verify_name, session, timeout, server, ignore, sni}
-function M.from(value, where, level)
+local function from(value, where, level)
   level = level or 2
   if type(value) == "table" then
     options.check(value, STARTING, where, level + 1)
   end
   local config, rest = guarded(where, level + 1, resolve, value)
   return config, rest
+end
+
+-- `config` changed by checked options, those of connections included.
+local function with(config, opts)
+  local settings, rest = split(opts, CONNECTION)
+  local fields = core.tls_own(config)
+  for name in pairs(CONNECTION) do
+    if rest[name] == nil then
+      rest[name] = fields[name]
+    end
+  end
+  local made = derive(config, settings)
+  if next(rest) then -- one of its own: the fields are not those of the options
+    local o = sources[made]
+    made = build(o)
+    sources[made] = o
+    for name, value in pairs(rest) do
+      core.tls_own(made)[name] = value
+    end
+  end
+  return made
 end
 
 ---Makes a configuration: a value with read-only fields that hold the options. Equal options give the same
@@ -288,29 +310,8 @@ end
 ---@return qn.Error? err
 function M.configuration(opts)
   opts = options.check(opts, ALL, "qn.tls.configuration")
-  local config, err = guarded("qn.tls.configuration", 3, M.with, default_configuration(), opts)
+  local config, err = guarded("qn.tls.configuration", 3, with, default_configuration(), opts)
   return config, err
-end
-
--- `config` changed by checked options, those of connections included.
-function M.with(config, opts)
-  local settings, rest = split(opts, CONNECTION)
-  local fields = core.tls_own(config)
-  for name in pairs(CONNECTION) do
-    if rest[name] == nil then
-      rest[name] = fields[name]
-    end
-  end
-  local made = M.derive(config, settings)
-  if next(rest) then -- one of its own: the fields are not those of the options
-    local o = sources[made]
-    made = build(o)
-    sources[made] = o
-    for name, value in pairs(rest) do
-      core.tls_own(made)[name] = value
-    end
-  end
-  return made
 end
 
 ---@class qn.TlsConfiguration
@@ -328,7 +329,7 @@ function Configuration:with(opts)
     error("bad argument #1 to 'with' (qn.TlsConfiguration expected, got " .. type(self) .. ")", 2)
   end
   opts = options.check(opts, ALL, "with")
-  local config, err = guarded("with", 3, M.with, self, opts)
+  local config, err = guarded("with", 3, with, self, opts)
   return config, err
 end
 
@@ -347,7 +348,7 @@ function M.default_configuration(value)
   local config, err = value, nil
   if type(value) == "table" then
     options.check(value, ALL, "default_configuration", 3)
-    config, err = guarded("default_configuration", 3, M.with, default_configuration(), value)
+    config, err = guarded("default_configuration", 3, with, default_configuration(), value)
   elseif not is(value, "configuration") then
     local text = "bad argument #1 to 'default_configuration' (options or a %s expected, got %s)"
     error(text:format("qn.TlsConfiguration", type(value)), 2)
@@ -375,7 +376,7 @@ function M.protocols()
   return out
 end
 
--- For lua/qn/tls/server.lua: the options that make a configuration, and those of one connection.
-M.RULES, M.CONNECTION = RULES, CONNECTION
+-- For other Lua files: the options that make a configuration, those of one connection, and how both are read.
+M.RULES, M.CONNECTION, M.from = RULES, CONNECTION, from
 
 return M

@@ -36,6 +36,7 @@ local VERSION_NAMES <const> = { "1.0", "1.1", "1.2", "1.3" }
 ---@field sessions? boolean reuse sessions (default true)
 ---@field tickets? boolean session tickets (default true)
 ---@field ticket_keys? string[] servers: 1 to 4 keys of 80 bytes, newest first; for several servers that know each other's tickets
+---@field ocsp? "off"|"request"|"require" clients: ask servers to staple an OCSP answer and check it; "require": it must be there, valid and good (default "off")
 ---@field ocsp_staple? string servers: the OCSP answer to staple, DER
 ---@field psk? qn.TlsKeyChoice|{identity?: string, key?: string, keys?: table<string, string>} shared keys: a client's own, a server's table, or a function, which must not wait (nil: none); identities of 1 to 128 bytes, keys of 16 to 64
 ---@field psk_hint? string servers, TLS 1.2: tells clients which identity to use
@@ -63,6 +64,7 @@ local RULES <const> = {
   alpn = { type = "string|table|function" },
   sessions = { type = "boolean" }, tickets = { type = "boolean" },
   ticket_keys = { type = "table" }, ocsp_staple = { type = "string" },
+  ocsp = { enum = { "off", "request", "require" } },
   psk = { type = "table|function" }, psk_hint = { type = "string" },
   sni = { type = "table|function" }, client_ca = { type = "string|userdata|table" },
   keylog = { type = "string|false" },

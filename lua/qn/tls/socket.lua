@@ -149,18 +149,13 @@ end
 ---@field peer? qn.Certificate the peer's own certificate
 ---@field chain qn.Certificate[] what the peer has sent, its own first
 ---@field errors qn.Error[] what is wrong with them, also when it was accepted: `code`, `depth`, `certificate`
----@field ocsp? string what was stapled, DER
+---@field ocsp? qn.OcspAnswer clients with option `ocsp`: what was stapled, and what came of checking it
 ---@field session? qn.TlsSession clients: to resume later (TLS 1.3 sends it behind the handshake: event `new_session`)
 ---@field alert_received? string the last one: "close_notify"
 ---@field alert_sent? string
 ---@field wire_received integer bytes of records, handshake and all
 ---@field wire_sent integer
 ---@field configuration qn.TlsConfiguration
-
----A TLS session to resume: a secret. It can be kept as bytes and given to `session =`.
----@class qn.TlsSession
----@field version string "TLSv1.3"
----@field expires integer seconds since 1970
 
 ---What is known of the topmost TLS layer; nil when there is none. Stays readable after the end.
 ---Qt rows: SSL-03, SSL-06, SSL-10, SSL-13, Q5-66.
@@ -263,6 +258,11 @@ end
 
 -- Runs connect(hold), then the handshake, within the connect's time limit. connect gives the socket.
 local function connect(connecting, opts, host, port, level)
+  local kind = type(opts.tls)
+  if kind ~= "table" and kind ~= "boolean" and not core.tls_is(opts.tls, "configuration") then
+    local text = "connect: option 'tls' must be true, options or a qn.TlsConfiguration, got %s"
+    error(text:format(kind), level + 1)
+  end
   local config, rest = configuration.from(opts.tls, "connect", level + 1)
   if not config then
     return nil, rest
