@@ -70,9 +70,11 @@ function DistinguishedName:values(name) end
 ---@field crl_urls string[] where lists of revoked ones are
 local Certificate = {}
 
+---Its PEM form.
 ---@return string pem
 function Certificate:to_pem() end
 
+---Its DER form: the bytes that were signed, and their signature.
 ---@return string der
 function Certificate:to_der() end
 
