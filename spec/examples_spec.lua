@@ -3,8 +3,10 @@
 
 local qn = require "qn"
 local dns = require "spec.support.dns"
+local certs = require "spec.support.tls_certs"
 local program = require "spec.support.program"
 local servers = require "spec.support.servers"
+local tls_peers = require "spec.support.tls_peers"
 
 local function names_of(command)
   local names = {}
@@ -271,6 +273,40 @@ describe("examples", function()
     program.remove(folder)
     assert.equal("server.pem: OK\nclient.pem: OK\n600\n600\n", out)
     assert.equal(0, status)
+  end)
+
+  it("cert_inspector.lua: what it makes itself, and files", function()
+    assert.equal(quoted("cert_inspector.lua"), run("cert_inspector.lua"))
+    local shop <close> = certs.open()
+    local out = run("cert_inspector.lua", shop:chain "server", shop:cert "expired")
+    assert.truthy(out:find("^server: signed by mid\n  for localhost, %*.wild.test, 127.0.0.1, ::1\n"), out)
+    assert.truthy(out:find("\n  expired 1[01] days ago, EC P%-256\n"), out)
+  end)
+
+  it("mutual_tls.lua: guests with and without a certificate", function()
+    assert.equal(quoted("mutual_tls.lua"), run("mutual_tls.lua"))
+  end)
+
+  it("tls_client.lua: against Node, and what it says of bad certificates", function()
+    local shop <close> = certs.open()
+    local node <close> = tls_peers.node(shop, "echo", {})
+    local function talk(port)
+      return program.run { "sh", "-c", 'echo hello over there | exec "$0" examples/tls_client.lua "$@"', program.qnlua(),
+        "-a", shop:cert "root", "localhost", port }
+    end
+    local status, out, err = talk(node.port)
+    assert.equal("", err)
+    assert.equal(0, status)
+    assert.equal(quoted("tls_client.lua"), out)
+    local bad <close> = tls_peers.node(shop, "echo", { identity = "wrong_host" })
+    status, out = talk(bad.port)
+    assert.equal(1, status)
+    assert.truthy(out:find('^cannot connect: certificate for other.test and %*.else.test does not match host "localhost"\n'
+      .. "  1. [^\n]*%(CERT_HOSTNAME_MISMATCH%)\n$"), out)
+    status, out = program.run { "sh", "-c", 'echo hello over there | exec "$0" "$@"', program.qnlua(),
+      "examples/tls_client.lua", "-k", "localhost", bad.port }
+    assert.equal(0, status)
+    assert.truthy(out:find("not good: [^\n]+\n.*\nhello over there\n"), out)
   end)
 
   it("length_prefixed.lua", function()

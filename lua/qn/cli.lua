@@ -8,6 +8,7 @@ local M = {}
 
 local usage = [==[
 usage: qnlua [options] [script [args]]
+       qnlua [options] cert [cert options] host[:port] | file ...
   -e stat          run the Lua code 'stat'
   -l mod           require the module 'mod' into the global 'mod'
   -l g=mod         require the module 'mod' into the global 'g'
@@ -18,6 +19,7 @@ usage: qnlua [options] [script [args]]
   --trace[=layers] print what passes on the wire on standard error; layers: %s
   --keylog file    append the keys of TLS connections to 'file', so that other programs can read them
   --help           show this text
+  cert             show certificates and whether they are good; see qnlua cert --help
   --               stop handling options
   -                stop handling options and run standard input
 ]==]
@@ -25,6 +27,9 @@ usage: qnlua [options] [script [args]]
 local function usage_text()
   return usage:format(table.concat(core.trace_layers, ","))
 end
+
+-- Words in the place of the script that are commands of the program; ./cert or -- cert is a script.
+local commands <const> = { cert = "qn.cert_command" }
 
 -- What was asked for: steps = list of {"e"|"l"|"W", value} in order; script = index of the script's name
 -- in args, or nil. Wrong usage gives nil and what is wrong.
@@ -39,14 +44,14 @@ local function parse(args)
     E = function() o.ignore_environment = true end,
     W = function() step "W" end,
   }
-  local i = 1
+  local i, ended = 1, false
   while args[i] do
     local arg = args[i]
     local letter, rest = arg:match "^%-([^-])(.*)$"
     if arg:sub(1, 1) ~= "-" or arg == "-" then
       break
     elseif arg == "--" then
-      i = i + 1
+      i, ended = i + 1, true
       break
     elseif letter == "e" or letter == "l" then
       local value = rest
@@ -85,6 +90,10 @@ local function parse(args)
     i = i + 1
   end
   o.script = args[i] and i or nil
+  o.command = not ended and commands[args[i]] or nil
+  if o.command and o.interactive then
+    return nil, ("'-i' does not go with '%s'"):format(args[i])
+  end
   return o
 end
 
@@ -201,7 +210,9 @@ function M.main(args)
   for _, step in ipairs(o.steps) do
     runners[step[1]](step[2])
   end
-  if o.script then
+  if o.command then
+    return require(o.command).main(table.move(args, o.script + 1, #args, 1, {}))
+  elseif o.script then
     core.call(load_script(args[o.script]), table.unpack(arg))
   end
   if o.interactive then

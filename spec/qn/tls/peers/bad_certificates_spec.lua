@@ -6,7 +6,8 @@
 -- them alone): 2 UnableToDecryptCertificateSignature is CERT_SIGNATURE_FAILURE; 3
 -- UnableToDecodeIssuerPublicKey, 19 SubjectIssuerMismatch and 20 AuthorityIssuerSerialNumberMismatch:
 -- such a certificate is not taken for the issuer, so CERT_UNABLE_TO_GET_ISSUER_CERT_LOCALLY. 23
--- NoSslSupport cannot be, 17 CertificateUntrusted is CERT_REJECTED, 24 CertificateBlacklisted is what `pin_sha256` is for, -1 is CERT_UNSPECIFIED.
+-- NoSslSupport cannot be, 17 CertificateUntrusted is CERT_REJECTED,
+-- 24 CertificateBlacklisted is what `pin_sha256` is for, -1 is CERT_UNSPECIFIED.
 
 local qn = require "qn"
 local certs = require "spec.support.tls_certs"
@@ -19,7 +20,7 @@ teardown(function() shop:close() end)
 
 -- The codes, their depths, and what the whole error says. `code`: QSslError's number.
 local cases <const> = {
-  { "expired", "CERT_HAS_EXPIRED", code = 6, text = 'the certificate of "expired" has expired: it was valid until 20', alert = "certificate_expired" },
+  { "expired", "CERT_HAS_EXPIRED", code = 6, text = "has expired: it was valid until 20", alert = "certificate_expired" },
   { "future", "CERT_NOT_YET_VALID", code = 5, text = 'the certificate of "future" is not yet valid: it will be from 20' },
   { "no_start", "CERT_ERROR_IN_NOT_BEFORE_FIELD", code = 7, text = "first date" },
   { "no_end", "CERT_ERROR_IN_NOT_AFTER_FIELD", code = 8, text = "last date" },
