@@ -109,6 +109,16 @@ local function methods_of(object)
   return index
 end
 
+local function dtls_server()
+  local cert, key = assert(qn.tls.self_signed { names = { "localhost" } })
+  return assert(qn.dtls.listen("127.0.0.1", 0, { cert = cert, key = key }))
+end
+
+local function dtls_connection()
+  local server <close> = dtls_server()
+  return assert(qn.dtls.connect("127.0.0.1", server:port(), { verify = "none" }))
+end
+
 -- One live object per class.
 local live = {
   ["qn.Stream"] = function()
@@ -148,11 +158,23 @@ local live = {
   ["qn.Certificate"] = function() return assert(qn.tls.system_certificates())[1] end,
   ["qn.DistinguishedName"] = function() return assert(qn.tls.system_certificates())[1].subject end,
   ["qn.CertificateRequest"] = function() return (assert(qn.tls.request { subject = "x" })) end,
+  ["qn.TlsConfiguration"] = function() return assert(qn.tls.configuration()) end,
+  ["qn.DtlsServer"] = dtls_server,
+  ["qn.DtlsVerifier"] = function() return assert(qn.dtls.verifier()) end,
+  ["qn.DtlsConnection"] = dtls_connection,
   ["qn.DnsRecord"] = function() return require "qn.dns.record".record {} end,
 }
 
+-- A lazy table with all that it can have.
+local function loaded(module)
+  for _, name in ipairs(names_of(documented["qn.tls"].functions)) do
+    local _ = module[name]
+  end
+  return module
+end
+
 local CLOSED_HERE <const> = { ["qn.Stream"] = true, ["qn.Socket"] = true, ["qn.Server"] = true,
-  ["qn.UdpSocket"] = true,
+  ["qn.UdpSocket"] = true, ["qn.DtlsServer"] = true, ["qn.DtlsConnection"] = true,
   ["qn.File"] = true, ["qn.Notifier"] = true, ["qn.Signal"] = true, ["qn.Deadline"] = true,
   ["qn.Resolver"] = true }
 
@@ -173,8 +195,8 @@ describe("annotations", function()
     local modules = { ["qn.address"] = qn.address, ["qn.interfaces"] = qn.interfaces,
       qn = qn, ["qn.tcp"] = qn.tcp, ["qn.udp"] = qn.udp, ["qn.unix"] = qn.unix, ["qn.file"] = qn.file,
       ["qn.url"] = qn.url,
-      ["qn.crypto"] = qn.crypto,
-      ["qn.dns"] = qn.dns }
+      ["qn.crypto"] = qn.crypto, ["qn.tls"] = loaded(qn.tls),
+      ["qn.dns"] = qn.dns, ["qn.dtls"] = qn.dtls }
     for name, module in pairs(modules) do
       for function_name in pairs(documented[name].functions) do
         assert.is_function(module[function_name], name .. "." .. function_name)
@@ -297,7 +319,18 @@ describe("documented options", function()
       qn.tls.export_pkcs12(opts)
     end },
     { "qn.VerifyOptions", function(opts) qn.tls.verify("", nil, opts) end },
+    { "qn.UnixConnectOptions", function(opts) qn.unix.connect("@qn-meta", opts) end },
+    { "qn.TlsOptions", function(opts) qn.tls.configuration(opts) end },
+    { "qn.TlsOptions", function(opts) qn.tls.default_configuration(opts) end },
+    { "qn.TlsOptions", function(opts) qn.tls.configuration():with(opts) end },
+    { "qn.StartTlsOptions", function(opts) stream:start_tls(opts) end },
+    { "qn.StartTlsOptions", function(opts) qn.tcp.connect("127.0.0.1", 1, { tls = opts }) end },
+    { "qn.TlsConnectOptions", function(opts) qn.tls.connect("127.0.0.1", 1, opts) end },
     { "qn.UnixListenOptions", function(opts) qn.unix.listen("@qn-meta", opts) end },
+    { "qn.DtlsConnectOptions", function(opts) qn.dtls.connect("127.0.0.1", 9, opts) end },
+    { "qn.DtlsListenOptions", function(opts) qn.dtls.listen("127.0.0.1", 0, opts) end },
+    { "qn.DtlsServerOptions", function(opts) qn.dtls.over(udp, opts) end },
+    { "qn.DtlsVerifierOptions", function(opts) qn.dtls.verifier(opts) end },
     { "qn.TlsListenOptions", function(opts) qn.tls.listen("127.0.0.1", 0, opts) end },
     { "qn.TlsServerOptions", function(opts) qn.tcp.listen("127.0.0.1", 0, { tls = opts }) end },
   }

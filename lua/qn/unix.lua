@@ -7,10 +7,13 @@ require "qn.server"
 ---@class qn.unix
 local M = {}
 
+---@class qn.UnixConnectOptions: qn.TimeoutOption
+---@field tls? boolean|qn.TlsConfiguration|qn.StartTlsOptions encrypt; the path is no name of a certificate, so `server_name` or `verify_name` is needed
+
 ---Connects to a socket file or an abstract name within `timeout` (30 s).
 ---@async
 ---@param path string a path, or "@name" (abstract)
----@param opts? qn.TimeoutOption
+---@param opts? qn.UnixConnectOptions
 ---@return qn.Socket? socket
 ---@return qn.Error? err
 function M.connect(path, opts)

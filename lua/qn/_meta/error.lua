@@ -32,9 +32,13 @@
 ---@field message string in words, without op and peer
 ---@field op? string what failed: "connect", "read", "write", "accept", "listen" ...
 ---@field peer? string the other side: "127.0.0.1:80", or a path
----@field phase? string of a timeout: "dns", "connect", "read", "write", "idle", "accept" ...
+---@field phase? string of a timeout: "dns", "connect", "tls", "read", "write", "idle", "accept" ...; "tls" of any failed handshake
 ---@field partial? string|integer bytes read before an `eof`; number of bytes written before a failed write
 ---@field temporary boolean whether the same thing may succeed later
+---@field alert? string of a TLS handshake: the alert that was received or sent: "handshake_failure" ...
+---@field errors? qn.Error[] of a TLS handshake: all that is wrong with the peer's certificates
+---@field certificate? qn.Certificate of one of those: the one that is meant
+---@field depth? integer of one of those: 0 = the peer's own certificate, 1 = its issuer ...
 ---@field cause? any what led to it
 ---@field attempts? qn.Error[] of a connect: what became of each address, in the order of the attempts
 ---@operator concat(any): string

@@ -14,6 +14,7 @@ local Socket = {}
 ---@field family? "any"|"ipv4"|"ipv6" which addresses to try (default any)
 ---@field happy_eyeballs? boolean race the addresses as RFC 8305 says (default true); false: one after the other, in order
 ---@field resolver? qn.Resolver who looks the name up (default: the system's way)
+---@field tls? boolean|qn.TlsConfiguration|qn.StartTlsOptions encrypt: the connect is done when the handshake is; true: with the default configuration
 
 ---@class qn.SocketOptions
 ---@field nodelay? boolean send small writes at once (default true)
@@ -25,8 +26,10 @@ local Socket = {}
 ---be unconnected or bound, else it throws. A failed or cancelled one is unconnected again and may be used
 ---once more.
 ---
----Errors: `dns` (name not found), `refused`, `unreachable`, `timeout` (phase "dns" or "connect"),
----`denied`, `exists`, `closed` (closed meanwhile). With several addresses it is the first of the most
+---With `tls` what is written meanwhile waits for the handshake; a socket whose handshake fails is closed.
+---
+---Errors: `dns` (name not found), `refused`, `unreachable`, `timeout` (phase "dns", "connect" or "tls"),
+---`denied`, `exists`, `closed` (closed meanwhile); with `tls` those of `start_tls`. With several addresses it is the first of the most
 ---telling ones, and `err.attempts` has what became of each.
 ---Qt rows: ABS-01, ABS-02, ABS-15, ABS-30, ABS-31, ABS-32, ABS-34, Q5-04, WEAK-21.
 ---@async

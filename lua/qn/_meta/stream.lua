@@ -358,6 +358,13 @@ function Stream:send_file(file, opts) end
 ---| "read_channel_finished" # handler(): the peer will send no more
 ---| "disconnected" # handler(): both sides have ended
 ---| "closed" # handler(): the descriptor is gone; always the last one
+---| "mode_changed" # handler(mode: "client"|"server"): a TLS handshake begins
+---| "peer_verify_error" # handler(err: qn.Error): something is wrong with the peer's certificates, as it is found
+---| "ssl_errors" # handler(errors: qn.Error[]): the certificate would be refused; `ignore_ssl_errors` accepts it, the handshake is held until the handlers have returned
+---| "encrypted" # handler(): the handshake is done, and the certificate was accepted
+---| "new_session" # handler(session: qn.TlsSession): one to resume later has come
+---| "alert_received" # handler(name: string, number: integer): "close_notify", "handshake_failure" ...
+---| "alert_sent" # handler(name: string, number: integer)
 
 ---Calls `f` at each event of this name: from the loop, as a task, one at a time and in order for each
 ---object; it may wait. An error in it goes to `qn.on_unhandled`, the events behind it still come. An

@@ -24,7 +24,8 @@ local fail <const>, misuse <const>, guarded <const> = given.fail, given.misuse, 
 -- Making one ----------------------------------------------------------------------------------------
 
 local DEFAULTS <const> = { min_version = "1.2", verify = "auto", verify_depth = 20, sessions = true,
-  tickets = true, ocsp = "off" }
+  tickets = true, ocsp = "off",
+  cipher_preference = "server" }
 
 -- Which file gets the keys when no option says so.
 local function default_keylog()
@@ -64,6 +65,17 @@ function setters.alpn(config, value)
   set(config, "alpn", type(value) == "function" and "alpn_choice" or "alpn", value)
 end
 
+function setters.openssl(config, value)
+  local names = {}
+  for name in pairs(value) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do
+    set(config, "openssl", "openssl", name, value[name])
+  end
+end
+
 function setters.sni(config, value)
   if type(value) == "table" then
     for name, other in pairs(value) do
@@ -86,7 +98,7 @@ end
 
 for _, name in ipairs { "ciphers", "ciphersuites", "curves", "verify", "verify_depth", "sessions",
   "tickets", "ticket_keys", "ocsp_staple", "client_ca", "pin_sha256", "psk", "psk_hint",
-  "ocsp" } do
+  "ocsp", "cipher_preference" } do
   setters[name] = function(config, value)
     set(config, name, name, value)
   end
@@ -311,7 +323,10 @@ end
 function M.configuration(opts)
   opts = options.check(opts, ALL, "qn.tls.configuration")
   local config, err = guarded("qn.tls.configuration", 3, with, default_configuration(), opts)
-  return config, err
+  if config then
+    return config
+  end
+  return nil, err
 end
 
 ---@class qn.TlsConfiguration
@@ -330,7 +345,10 @@ function Configuration:with(opts)
   end
   opts = options.check(opts, ALL, "with")
   local config, err = guarded("with", 3, with, self, opts)
-  return config, err
+  if config then
+    return config
+  end
+  return nil, err
 end
 
 ---The configuration that counts where none is given, and on which options given elsewhere are laid; with
@@ -353,8 +371,11 @@ function M.default_configuration(value)
     local text = "bad argument #1 to 'default_configuration' (options or a %s expected, got %s)"
     error(text:format("qn.TlsConfiguration", type(value)), 2)
   end
-  default = config or default
-  return config, err
+  if not config then
+    return nil, err
+  end
+  default = config
+  return config
 end
 
 ---Which cryptographic library this is: "OpenSSL 3.0.17 1 Jul 2025". It is built in, so TLS is always there.

@@ -88,7 +88,10 @@ local function handshake(stream, config, rest, op, name, at, limit, peer)
   if not ok and not layer == not core.tls_facts(stream) then
     used[stream] = old -- nothing was begun
   end
-  return ok, err
+  if ok then
+    return true
+  end
+  return nil, err
 end
 
 local function check_name(config, rest, name, where, level)
@@ -312,7 +315,10 @@ function M.functions.socket_connect(socket, host, port, opts)
     local ok, err = socket:connect(host, port, o, core.hold)
     return ok and socket, err
   end, opts, tostring(host), port, 3)
-  return ok and true or nil, err
+  if ok then
+    return true
+  end
+  return nil, err
 end
 
 -- Options of a connect that are not those of TLS.
