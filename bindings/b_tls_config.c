@@ -253,6 +253,8 @@ enum {
   SET_KEYLOG,
   SET_OCSP,
   SET_STAPLE,
+  SET_ORDER,
+  SET_OPENSSL,
   SET_PSK,
   SET_PSK_HINT,
   SET_PREPARE,
@@ -262,8 +264,8 @@ static const char *const set_names[] = {
     "versions",  "ciphers", "ciphersuites", "curves",   "ca",          "ca_path",
     "system_ca", "verify",  "verify_depth", "ignore",   "pin_sha256",  "cert",
     "client_ca", "alpn",    "alpn_choice",  "sessions", "tickets",     "ticket_keys",
-    "rotate",    "sni",     "keylog",       "ocsp",     "ocsp_staple", "psk",
-    "psk_hint",  "prepare", "forget",       NULL};
+    "rotate",    "sni",     "keylog",       "ocsp",     "ocsp_staple", "cipher_preference",
+    "openssl",   "psk",     "psk_hint",     "prepare",  "forget",      NULL};
 static const char *const ocsp_names[] = {"off", "request", "require", NULL};
 static const char *const verify_names[] = {"auto", "none", "query", "peer", NULL};
 
@@ -313,6 +315,10 @@ static int set_one(lua_State *L, qnl_tls_config_t *u, int what)
   case SET_OCSP:
     return qn_tls_config_set_ocsp(c, (qn_tls_ocsp_t)luaL_checkoption(L, 3, NULL, ocsp_names));
   case SET_STAPLE: return set_staple(L, u);
+  case SET_ORDER:
+    return qn_tls_config_set_client_order(c, strcmp(luaL_checkstring(L, 3), "client") == 0);
+  case SET_OPENSSL:
+    return qn_tls_config_add_openssl(c, luaL_checkstring(L, 3), luaL_checkstring(L, 4));
   case SET_PSK: return qnl_tls_set_psk(L, u);
   case SET_PSK_HINT: return qn_tls_config_set_psk_hint(c, luaL_checkstring(L, 3));
   case SET_PREPARE: return qn_tls_config_prepare(c, lua_toboolean(L, 3));

@@ -86,6 +86,7 @@ void qn_tls_config_release(qn_tls_config_t *c)
   qn_free(c->alpn);
   qn_free(c->staple);
   qn__tls_psk_free(c);
+  qn__tls_conf_free(c);
   explicit_bzero(c->keys, sizeof c->keys);
   qn_free(c);
 }
@@ -178,6 +179,11 @@ int qn_tls_config_set_sessions(qn_tls_config_t *c, bool on)
 int qn_tls_config_set_tickets(qn_tls_config_t *c, bool on)
 {
   return set_flag(c, &c->no_tickets, !on);
+}
+
+int qn_tls_config_set_client_order(qn_tls_config_t *c, bool on)
+{
+  return set_flag(c, &c->client_order, on);
 }
 
 int qn_tls_config_set_ocsp(qn_tls_config_t *c, qn_tls_ocsp_t mode)
@@ -444,6 +450,7 @@ static int copy_lists(qn_tls_config_t *to, const qn_tls_config_t *from)
   rc = rc == 0 ? qn_tls_config_set_ocsp_staple(to, (qn_slice_t){from->staple, from->staple_size})
                : rc;
   rc = rc == 0 ? qn__tls_psk_copy(to, from) : rc;
+  rc = rc == 0 ? qn__tls_conf_copy(to, from) : rc;
   return rc == 0 ? qn__tls_sni_copy(to, from) : rc;
 }
 
@@ -460,6 +467,7 @@ qn_tls_config_t *qn_tls_config_copy(const qn_tls_config_t *c)
   to->no_sessions = c->no_sessions;
   to->no_tickets = c->no_tickets;
   to->ocsp = c->ocsp;
+  to->client_order = c->client_order;
   to->alpn_fn = c->alpn_fn;
   to->alpn_arg = c->alpn_arg;
   memcpy(to->keys, c->keys, sizeof to->keys);

@@ -50,7 +50,7 @@ struct qn_tls_config {
   qn_certs_t ca;
   char **ca_paths;
   size_t ca_path_count;
-  bool own_ca, system_ca, no_sessions, no_tickets, keys_given;
+  bool own_ca, system_ca, no_sessions, no_tickets, keys_given, client_order;
   qn_tls_ocsp_t ocsp;
   qn__tls_ignores_t ignore;
   uint8_t (*pins)[32];
@@ -68,10 +68,11 @@ struct qn_tls_config {
   size_t remembered_count;
   qn__tls_ticket_key_t keys[QN_TLS_TICKET_KEYS_MAX]; /* newest first */
   size_t key_count;
-  struct qn__tls_psk *psk; /* psk.c; NULL: none */
+  struct qn__tls_conf *conf; /* conf.c; NULL: none */
+  struct qn__tls_psk *psk;   /* psk.c; NULL: none */
   uint8_t *staple;
   size_t staple_size;
-  uint8_t id[16]; /* session id context: sessions of one configuration are not another's */
+  uint8_t id[16];  /* session id context: sessions of one configuration are not another's */
   SSL_CTX *ctx[4]; /* client, server, DTLS client, DTLS server */
   char problem[256];
 };
@@ -100,6 +101,11 @@ void qn__tls_sni_setup(SSL_CTX *ctx);
 
 /* verify_staple.c */
 void qn__tls_staple_setup(const qn_tls_config_t *c, SSL_CTX *ctx);
+
+/* conf.c */
+int qn__tls_conf_use(qn_tls_config_t *c, SSL_CTX *ctx);
+void qn__tls_conf_free(qn_tls_config_t *c);
+int qn__tls_conf_copy(qn_tls_config_t *to, const qn_tls_config_t *from);
 
 /* psk.c */
 void qn__tls_psk_free(qn_tls_config_t *c);

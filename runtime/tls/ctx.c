@@ -142,10 +142,8 @@ static int set_up(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
   if (SSL_CTX_get_security_level(ctx) < LEVEL) {
     SSL_CTX_set_security_level(ctx, LEVEL); /* whatever OpenSSL was built with */
   }
-  SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
-                               SSL_OP_IGNORE_UNEXPECTED_EOF | /* bio.c knows better */
-                               SSL_OP_PRIORITIZE_CHACHA);
-  if (server) {
+  SSL_CTX_set_options(ctx, SSL_OP_PRIORITIZE_CHACHA);
+  if (server && !c->client_order) {
     SSL_CTX_set_options(ctx, SSL_OP_CIPHER_SERVER_PREFERENCE);
   }
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
@@ -153,6 +151,11 @@ static int set_up(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
   SSL_CTX_set_max_cert_list(ctx, QN_TLS_CHAIN_MAX);
   SSL_CTX_set_read_ahead(ctx, 0);
   int rc = set_lists(c, ctx);
+  rc = rc == 0 ? qn__tls_conf_use(c, ctx) : rc;
+  SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
+                               SSL_OP_IGNORE_UNEXPECTED_EOF); /* bio.c knows better */
+  SSL_CTX_clear_options(ctx, SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |
+                                 SSL_OP_ALLOW_CLIENT_RENEGOTIATION);
   rc = rc == 0 ? set_trust(c, ctx, server) : rc;
   rc = rc == 0 ? set_verify(c, ctx, server) : rc;
   for (size_t i = 0; rc == 0 && i < c->own_count; i++) {
@@ -200,7 +203,7 @@ int qn__tls_ctx(qn_tls_config_t *c, bool server, bool dtls, SSL_CTX **out)
       return qn__tls_config_fail(c, QN_E_TLS_CONFIG, "a server needs a certificate and its key");
     }
     SSL_CTX *ctx = SSL_CTX_new(dtls     ? server ? DTLS_server_method() : DTLS_client_method()
-                               : server ? TLS_server_method()
+                                   : server ? TLS_server_method()
                                         : TLS_client_method());
     if (ctx == NULL || !new_id(c)) {
       SSL_CTX_free(ctx);

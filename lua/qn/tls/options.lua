@@ -23,6 +23,8 @@ local VERSION_NAMES <const> = { "1.0", "1.1", "1.2", "1.3" }
 ---@field max_version? "1.0"|"1.1"|"1.2"|"1.3" newest version (default: the newest there is)
 ---@field ciphers? string|string[]|qn.Cipher[] suites of TLS 1.2 and older, best first, names or OpenSSL's language; unknown ones are left out
 ---@field ciphersuites? string|string[]|qn.Cipher[] suites of TLS 1.3, best first
+---@field cipher_preference? "server"|"client" servers: whose order of ciphers counts (default "server")
+---@field openssl? table<string, string> what has no option, by the names of SSL_CONF_cmd(3) as in files: {RecordPadding = "512"}; not for certificates, keys and verification
 ---@field curves? string|string[]|qn.Curve[] groups for the key exchange, best first: "X25519:P-256"
 ---@field ca? string|qn.Certificate|(string|qn.Certificate)[] who is trusted: certificates, PEM, DER, files, folders (hashed by OpenSSL), "system" (the default)
 ---@field verify? "auto"|"none"|"query"|"peer" see the guide (default "auto": clients verify, servers ask for no certificate)
@@ -65,6 +67,7 @@ local RULES <const> = {
   sessions = { type = "boolean" }, tickets = { type = "boolean" },
   ticket_keys = { type = "table" }, ocsp_staple = { type = "string" },
   ocsp = { enum = { "off", "request", "require" } },
+  cipher_preference = { enum = { "server", "client" } }, openssl = { type = "table" },
   psk = { type = "table|function" }, psk_hint = { type = "string" },
   sni = { type = "table|function" }, client_ca = { type = "string|userdata|table" },
   keylog = { type = "string|false" },
@@ -288,6 +291,15 @@ function plain.alpn(option, value)
     misuse("option '%s' must hold 1 to 64 names", option)
   end
   return list
+end
+
+function plain.openssl(option, value)
+  for name, text in pairs(value) do
+    if type(name) ~= "string" or type(text) ~= "string" or (name .. text):find("\0", 1, true) then
+      misuse("option '%s' must hold names and values, both strings", option)
+    end
+  end
+  return value
 end
 
 function plain.psk(option, value)

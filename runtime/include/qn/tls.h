@@ -31,12 +31,15 @@ typedef struct qn_tls_session qn_tls_session_t;
 #define QN_TLS_PSK_IDENTITY_MAX 128u    /* bytes of the identity of a shared key, of a hint */
 #define QN_TLS_PSK_KEY_MIN 16u          /* bytes of a shared key */
 #define QN_TLS_PSK_KEY_MAX 64u
-#define QN_TLS_PSKS_MAX 1024u      /* shared keys of one configuration */
-#define QN_OCSP_MAX 65536u         /* bytes of an OCSP answer */
-#define QN_OCSP_ANSWERS_MAX 64     /* certificates that one may be about */
-#define QN_OCSP_SKEW_S 300         /* seconds that clocks may differ by */
-#define QN_OCSP_AGE_MAX_S 604800   /* of an answer that does not say how long it is valid */
-#define QN_TLS_KEY_UPDATES_MAX 16u /* records in a row without data */
+#define QN_TLS_PSKS_MAX 1024u       /* shared keys of one configuration */
+#define QN_TLS_CONF_MAX 64          /* commands of OpenSSL of one configuration, */
+#define QN_TLS_CONF_NAME_MAX 64u    /* bytes of one, */
+#define QN_TLS_CONF_VALUE_MAX 4096u /* and of its value */
+#define QN_OCSP_MAX 65536u          /* bytes of an OCSP answer */
+#define QN_OCSP_ANSWERS_MAX 64      /* certificates that one may be about */
+#define QN_OCSP_SKEW_S 300          /* seconds that clocks may differ by */
+#define QN_OCSP_AGE_MAX_S 604800    /* of an answer that does not say how long it is valid */
+#define QN_TLS_KEY_UPDATES_MAX 16u  /* records in a row without data */
 
 /* Verification errors that OpenSSL has no number for: QN_E_VERIFY(n). */
 #define QN_TLS_VERIFY_NO_PEER_CERT 198 /* a client that must show a certificate did not */
@@ -78,6 +81,13 @@ QN_API int qn_tls_config_set_versions(qn_tls_config_t *c, int min, int max);
 QN_API int qn_tls_config_set_ciphers(qn_tls_config_t *c, const char *list);
 QN_API int qn_tls_config_set_ciphersuites(qn_tls_config_t *c, const char *list);
 QN_API int qn_tls_config_set_curves(qn_tls_config_t *c, const char *list);
+
+/* Servers: whose order of ciphers counts, ours (the default) or the client's. */
+QN_API int qn_tls_config_set_client_order(qn_tls_config_t *c, bool on);
+/* What has no setter, by the names of SSL_CONF_cmd(3), as in files: ("RecordPadding", "512"). Tried
+ * at once: QN_E_INVALID, with its name in the problem; QN_E_LIMIT. Commands for certificates, keys
+ * and verification are refused; compression and renegotiation stay off. */
+QN_API int qn_tls_config_add_openssl(qn_tls_config_t *c, const char *name, const char *value);
 
 /* Who is trusted. Default: the system's store. From the first of these calls on: only what they
  * name. `path`: a PEM file, or a directory in OpenSSL's hashed form. qn_tls_config_set_system_ca
