@@ -417,7 +417,7 @@ static int push_event(lua_State *L, qnl_task_t *t, int64_t result)
   static const char *const names[] = {[QN_TLS_EVENT_UP] = "encrypted",
                                       [QN_TLS_EVENT_ALERT_RECEIVED] = "alert_received",
                                       [QN_TLS_EVENT_ALERT_SENT] = "alert_sent",
-                                      [QN_TLS_EVENT_SESSION] = "session",
+                                      [QN_TLS_EVENT_SESSION] = "new_session",
                                       [QN_TLS_EVENT_VERIFY_ERROR] = "verify_error"};
   qn_dtls_t *a = ((qnl_dtls_t *)t->wait.obj)->a;
   int event, value;

@@ -166,7 +166,7 @@ function M.connect(host, port, opts)
   end
 end
 
----@class qn.DtlsServerOptions: qn.TlsOptions
+---@class qn.DtlsServerOptions: qn.TlsSettings
 ---@field tls? qn.TlsConfiguration|true what the other options are laid on (default: the default configuration)
 ---@field cookies? boolean a client must prove that it is where it says before anything is kept for it (default true)
 ---@field cookie_secret? string 16 to 1024 bytes, the same on all servers of a cluster (default: random)

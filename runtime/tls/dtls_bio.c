@@ -23,7 +23,7 @@ static int on_read(BIO *bio, char *out, int size)
   if (a == NULL || size <= 0) {
     return -1;
   }
-  if (a->in.size == 0) {
+  if (a->in.size == 0 || t->wait == QN__TLS_WAIT_VERIFY) {
     BIO_set_retry_read(bio);
     return -1;
   }

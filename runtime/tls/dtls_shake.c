@@ -139,6 +139,7 @@ static void up(qn_dtls_t *a)
   a->state = QN_DTLS_UP;
   a->e->n_up++;
   a->heard = qn_loop_now(a->loop);
+  qn__tls_psk_up(a->t);
   qn__tls_event(a->t, QN_TLS_EVENT_UP, 0);
   if (a->t->server) {
     qn__dtls_server_up(a);
@@ -151,7 +152,14 @@ static void shake(qn_dtls_t *a)
 {
   qn_tls_t *t = a->t;
   int rc = 0;
+  if (!t->shaken && t->verify_answer < 0 && t->held_late && !t->server) {
+    fail(a, qn__tls_decide(t)); /* the answer to a staple, which is not asked for again */
+    return;
+  }
   if (!t->shaken) {
+    if (t->server && t->verify_answer < 0) {
+      qn__tls_refuse_held(t); /* the client's next flight is answered by an alert */
+    }
     ERR_clear_error();
     int ok = SSL_do_handshake(t->ssl);
     int why = ok == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, ok);

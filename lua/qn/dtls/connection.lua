@@ -123,7 +123,7 @@ end
 
 local BACKLOG <const> = 64 -- messages that wait for their handlers
 
-local names = { "message", "ready_read", "alert_received", "alert_sent", "session", "closed" }
+local names = { "message", "ready_read", "alert_received", "alert_sent", "new_session", "closed" }
 local known = {}
 for _, name in ipairs(names) do
   known[name] = true

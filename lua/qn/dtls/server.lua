@@ -13,6 +13,7 @@ require "qn.server"
 
 local M = {}
 
+---@class qn.DtlsServer
 local Server = core.methods "DtlsServer"
 local Streams = core.methods "Server"
 
@@ -149,9 +150,6 @@ function M.serve(endpoint, config, opts)
   return true
 end
 
----@class qn.DtlsServer
-Server = Server
-
 ---Connections as they come: `for connection in server:each() do`. Ends when the server is closed; other
 ---errors are thrown.
 ---@async
@@ -249,7 +247,7 @@ end
 ---
 ---Errors: those of `qn.tls.configuration`; `closed`.
 ---Qt rows: Q5-71.
----@param opts qn.TlsOptions|qn.TlsConfiguration
+---@param opts qn.TlsSettings|qn.TlsConfiguration
 ---@return true? ok
 ---@return qn.Error? err
 function Server:configure(opts)
