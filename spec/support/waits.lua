@@ -497,6 +497,67 @@ makers["read(a) (tls)"] = over_pair("tls", reads["read(a)"], send_bytes)
 makers["write above the mark (tls)"] = over_pair("tls", writes["write above the mark"], drop)
 makers["shutdown (tls)"] = over_pair("tls", writes.shutdown, drop)
 
+-- DTLS: a server that gives back what it gets, and what a task does with it.
+local function dtls_world(op)
+  return function()
+    server_options()
+    local server = assert(qn.dtls.listen("127.0.0.1", 0, { cert = identity.cert, key = identity.key }))
+    local task = qn.spawn(function()
+      server:serve(function(c)
+        for data in c:each() do
+          c:send(data)
+        end
+      end, { on_error = function() end })
+    end)
+    local connections = {}
+    return {
+      op = function() op(server, connections) end,
+      close = function()
+        for _, c in ipairs(connections) do
+          c:close()
+        end
+        server:close()
+        task:cancel()
+        task:join()
+      end,
+    }
+  end
+end
+
+local function dtls_connect(server, connections, more)
+  local opts = { verify = "none", timeout = 20 }
+  for name, value in pairs(more or {}) do
+    opts[name] = value
+  end
+  local c = assert(qn.dtls.connect("127.0.0.1", server:port(), opts))
+  connections[#connections + 1] = c
+  return c
+end
+
+makers["dtls connect"] = dtls_world(dtls_connect)
+makers["dtls connect (errors asked)"] = dtls_world(function(server, connections)
+  dtls_connect(server, connections, { verify = "peer", sessions = false, on_ssl_errors = function()
+    qn.sleep(0.001)
+    return true
+  end })
+end)
+makers["dtls recv"] = dtls_world(function(server, connections)
+  local c = connections[1] or dtls_connect(server, connections)
+  c:send "x"
+  c:recv()
+end)
+makers["dtls event"] = dtls_world(function(server, connections)
+  local c = connections[1] or dtls_connect(server, connections)
+  c:send "x"
+  c:wait("ready_read", 10)
+  c:recv()
+end)
+makers["dtls accept"] = dtls_world(function(server, connections)
+  local second <close> = assert(qn.dtls.listen("127.0.0.1", 0, { cert = identity.cert, key = identity.key }))
+  local _ = server, connections
+  second:accept(0.003)
+end)
+
 local scratch
 
 local function big_file()
