@@ -14,6 +14,7 @@
 /* What handshakes began with: the configuration's userdata is pinned for as long. */
 typedef struct generation {
   qnl_state_t *G;
+  const qn_tls_config_t *config;
   unsigned refs;
   bool ask_sni, ignore_all;
 } generation_t;
@@ -38,8 +39,9 @@ typedef struct note {
 struct incoming {
   qnl_tls_conn_t conn; /* first: freed with it */
   qnl_tls_server_t *srv;
-  qn_tls_incoming_t *in; /* NULL: handed out or lost */
-  generation_t *gen;
+  qn_tls_incoming_t *in;         /* NULL: handed out or lost */
+  generation_t *gen;             /* NULL: the handshake is over */
+  const qn_tls_config_t *config; /* its connection holds it */
   note_t note;
 };
 
@@ -52,8 +54,8 @@ typedef struct failure {
 } failure_t;
 
 /* Generation -> configuration; incoming -> stream userdata that Lua has seen; server -> userdata
- * (weak). */
-static const char key_generations = 0, key_shown = 0, key_servers = 0;
+ * and configuration -> userdata (weak). */
+static const char key_generations = 0, key_shown = 0, key_servers = 0, key_configs = 0;
 
 #define OF_CONN(c) ((incoming_t *)(void *)(c))
 #define OF_NOTE(n) ((incoming_t *)(void *)((char *)(n)-offsetof(incoming_t, note)))
@@ -95,8 +97,10 @@ static generation_t *new_generation(lua_State *L, qnl_state_t *G, int idx, bool 
     luaL_error(L, "out of memory");
     return NULL;
   }
-  *gen = (generation_t){.G = G, .refs = 1, .ask_sni = ask_sni, .ignore_all = ignore_all};
+  const qn_tls_config_t *config = qnl_check_tls_config(L, idx)->c;
+  *gen = (generation_t){G, config, 1, ask_sni, ignore_all};
   registry_set(L, &key_generations, gen, idx);
+  registry_set(L, &key_configs, config, idx);
   return gen;
 }
 
@@ -166,6 +170,7 @@ static int on_begin(void *arg, qn_tls_incoming_t *in, qn_tls_opts_t *opts)
   inc->in = in;
   inc->gen = srv->gen;
   inc->gen->refs++;
+  inc->config = inc->gen->config;
   in->conn = inc;
   opts->hooks.arg = &inc->conn;
   opts->hooks.event = qnl_tls_on_event;
@@ -206,7 +211,8 @@ static void on_lost(void *arg, qn_tls_incoming_t *in, int err)
 {
   qnl_tls_server_t *srv = arg;
   incoming_t *inc = in->conn;
-  if (err != QN_E_CLOSED && qnl_listener_observed(srv->u, QNL_EVENT_HANDSHAKE_ERROR)) {
+  if (qnl_listener_observed(srv->u, QNL_EVENT_HANDSHAKE_ERROR) &&
+      !qn_listener_is_closed(srv->u->l)) { /* its end is no error of theirs */
     note_failure(srv, in, err);
   }
   if (inc == NULL) {
@@ -217,6 +223,8 @@ static void on_lost(void *arg, qn_tls_incoming_t *in, int err)
   if (in->t != NULL) {
     qn_tls_unhook(in->t);
   }
+  drop_generation(inc->gen);
+  inc->gen = NULL;
   if (inc->conn.u != NULL) { /* the userdata owns it; a task may be thinking about it */
     take_note(srv, &inc->note, NOTE_LOST);
   } else {
@@ -374,6 +382,8 @@ static int push_incoming(lua_State *L, qnl_stream_t *s, const qn_tls_incoming_t 
   incoming_t *inc = in->conn;
   inc->in = NULL;
   inc->srv = NULL;
+  drop_generation(inc->gen);
+  inc->gen = NULL;
   if (inc->conn.u != NULL) {
     qnl_list_remove(&inc->note.link);
     registry_get(L, &key_shown, inc);
@@ -501,12 +511,14 @@ static int core_tls_reconfigure(lua_State *L)
   return 1;
 }
 
-/* core.tls_server_config(server) -> configuration | nil: for connections to come */
+/* core.tls_server_config(server) -> configuration | nil: for connections to come; false: closed */
 static int core_tls_server_config(lua_State *L)
 {
   const qnl_listener_t *u = qnl_check_listener(L, 1);
-  if (u->tls != NULL) {
+  if (u->tls != NULL && u->tls->gen != NULL) {
     registry_get(L, &key_generations, u->tls->gen);
+  } else if (u->tls != NULL) {
+    lua_pushboolean(L, 0);
   } else {
     lua_pushnil(L);
   }
@@ -518,7 +530,7 @@ static int core_tls_accepted_config(lua_State *L)
 {
   const qnl_stream_t *u = qnl_check_stream(L, 1);
   if (u->tls != NULL && u->tls->gone == on_gone) {
-    registry_get(L, &key_generations, OF_CONN(u->tls)->gen);
+    registry_get(L, &key_configs, OF_CONN(u->tls)->config);
   } else {
     lua_pushnil(L);
   }
@@ -547,8 +559,12 @@ void qnl_tls_server_stats(lua_State *L, const qnl_tls_server_t *srv)
 
 void qnl_tls_server_close(qnl_tls_server_t *srv)
 {
-  if (srv != NULL && srv->l != NULL) {
-    qn_tls_listener_close(srv->l);
+  if (srv != NULL) {
+    if (srv->l != NULL) {
+      qn_tls_listener_close(srv->l);
+    }
+    drop_generation(srv->gen); /* its functions may hold the server */
+    srv->gen = NULL;
   }
 }
 
@@ -571,7 +587,6 @@ void qnl_tls_server_free(qnl_tls_server_t *srv)
   if (srv->l != NULL) {
     qn_tls_listener_release(srv->l);
   }
-  drop_generation(srv->gen);
   qn_free(srv);
 }
 
@@ -599,11 +614,14 @@ void qnl_open_tls_accept(lua_State *L, qnl_state_t *G)
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_generations);
   lua_newtable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_shown);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_servers);
+  static const char *const weak[] = {&key_servers, &key_configs};
+  for (int i = 0; i < 2; i++) {
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, weak[i]);
+  }
   qnl_setfuncs(L, G, functions);
 }

@@ -157,10 +157,13 @@ end
 local Server = {}
 M.Server = Server
 
+-- Its present configuration; nil, err when it was closed.
 local function config_of(server, method)
   local config = core.tls_server_config(server)
-  if not config then
+  if config == nil then
     error(method .. ": the server does not speak TLS", 3)
+  elseif not config then
+    return nil, core.error("closed", "the server was closed", { code = "CLOSED", op = method })
   end
   return config
 end
@@ -173,14 +176,14 @@ end
 ---of the old configuration are not taken any more (clients make a full handshake), unless both have the same
 ---`ticket_keys`. When it fails, nothing has changed.
 ---
----Errors: those of `qn.tls.configuration`.
+---Errors: those of `qn.tls.configuration`; `closed`.
 ---Qt rows: WEAK-32, Q5-77.
 ---@param opts qn.TlsReconfigureOptions|qn.TlsConfiguration
 ---@return true? ok
 ---@return qn.Error? err
 function Server:configure(opts)
   local value = opts
-  local current = config_of(self, "configure")
+  local current, closed = config_of(self, "configure")
   if type(opts) == "table" then
     options.check(opts, SETTINGS, "configure", 3)
     value = table.move(opts, 1, 0, 1, {})
@@ -193,6 +196,9 @@ function Server:configure(opts)
   elseif opts == nil then
     error("configure: options or a qn.TlsConfiguration expected", 2)
   end
+  if not current then
+    return nil, closed
+  end
   local config, err = configuration.from(value, "configure", 3)
   if not config then
     return nil, err
@@ -200,26 +206,29 @@ function Server:configure(opts)
   return core.tls_reconfigure(self, config, has_choice(config), core.tls_own(config).ignore_errors == true)
 end
 
----The configuration for connections to come; nil for a server without TLS.
+---The configuration for connections to come; nil for a server without TLS, or one that was closed.
 ---
 ---Qt rows: Q5-77.
 ---@return qn.TlsConfiguration?
 function Server:configuration()
-  return core.tls_server_config(self)
+  return core.tls_server_config(self) or nil
 end
 
 ---Makes a new key for session tickets now; it happens by itself every two hours. The last four keys are still taken,
 ---each for as long as its tickets live. With `keys` (those of option `ticket_keys`, newest first) these are the keys:
 ---several servers that are given the same know each other's tickets; then nothing rotates by itself.
 ---
----Errors: `busy` (keys are given, but the server has begun with its own).
+---Errors: `busy` (keys are given, but the server has begun with its own), `closed`.
 ---Qt rows: WEAK-32.
 ---@param keys? string[] 1 to 4 keys of 80 bytes
 ---@return true? ok
 ---@return qn.Error? err
 function Server:rotate_tickets(keys)
-  local config = config_of(self, "rotate_tickets")
+  local config, closed = config_of(self, "rotate_tickets")
   if keys == nil then
+    if not config then
+      return nil, closed
+    end
     return core.tls_set(config, "rotate")
   end
   local fault = type(keys) ~= "table" and "table expected, got " .. type(keys)
@@ -232,22 +241,28 @@ function Server:rotate_tickets(keys)
   if fault then
     error(("bad argument #1 to 'rotate_tickets' (%s)"):format(fault), 2)
   end
+  if not config then
+    return nil, closed
+  end
   return core.tls_set(config, "ticket_keys", keys)
 end
 
 ---Replaces the OCSP answer that is stapled, for handshakes from now on.
 ---
+---Errors: `closed`.
 ---Qt rows: WEAK-32.
 ---@param der? string the answer, DER; nil: none
 ---@param name? string of the table `sni`: that of its configuration
 ---@return true? ok
 ---@return qn.Error? err
 function Server:set_ocsp_staple(der, name)
-  local config = config_of(self, "set_ocsp_staple")
+  local config, closed = config_of(self, "set_ocsp_staple")
   if der ~= nil and type(der) ~= "string" then
     error(("bad argument #1 to 'set_ocsp_staple' (string expected, got %s)"):format(type(der)), 2)
   end
-  if name ~= nil then
+  if not config then
+    return nil, closed
+  elseif name ~= nil then
     local names = core.tls_own(config).sni
     config = type(names) == "table" and names[name] or nil
     if not config then
@@ -268,9 +283,9 @@ local answer = { __close = function(self)
   core.tls_answer(self.socket, self.config)
 end }
 
-local function choose(socket, name)
+local function choose(socket, name, f)
   local a <close> = setmetatable({ socket = socket, config = "refuse" }, answer)
-  local chosen = core.tls_own(core.tls_accepted_config(socket)).sni(name, socket)
+  local chosen = f(name, socket)
   if chosen == nil then
     a.config = nil
   elseif chosen ~= false then
@@ -285,7 +300,8 @@ end
 local questions = {}
 
 function questions.sni(_, socket, name)
-  local task = core.detach(choose, socket, name)
+  local f = core.tls_own(core.tls_accepted_config(socket)).sni
+  local task = core.detach(choose, socket, name, f)
   task:name("sni of " .. tostring(socket))
   choosing[socket] = task
 end

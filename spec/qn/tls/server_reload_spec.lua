@@ -136,10 +136,24 @@ describe("configure", function()
     assert.equal("other_server", subject(visit(server, config)))
   end)
 
-  it("of a closed server does no harm", function()
+  it("of a closed server is an error", function()
     local server = listen()
     server:close()
-    assert(server:configure(other))
+    assert.is_nil(server:configuration())
+    for _, call in ipairs { { "configure", other }, { "rotate_tickets" }, { "rotate_tickets", { ("x"):rep(80) } },
+      { "set_ocsp_staple", "x" } } do
+      local ok, err = server[call[1]](server, call[2])
+      assert.is_nil(ok)
+      assert.same({ "closed", call[1] }, { err.kind, err.op })
+    end
+  end)
+
+  it("functions that hold their server do not keep it alive once it is closed", function()
+    local server
+    server = listen { sni = function() return server and nil end, alpn = function(names) return names[1] end }
+    visit(server, client())
+    server:close() -- the leak check does the rest
+    server = nil
   end)
 end)
 

@@ -138,7 +138,7 @@ describe("qn.tls.listen", function()
       { cert = shop:cert "server", key = shop:key "root" }))
     assert_error("io", "ENOENT", qn.tls.listen("127.0.0.1", 0, { cert = "/no/such", key = "/no/such" }))
     local first <close> = listen()
-    assert_error("busy", "EADDRINUSE", qn.tls.listen("127.0.0.1", first:port(), identity))
+    assert_error("exists", "EADDRINUSE", qn.tls.listen("127.0.0.1", first:port(), identity))
   end)
 
   it("false is no TLS", function()
