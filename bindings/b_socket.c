@@ -401,6 +401,12 @@ static int socket_connect(lua_State *L)
   uint16_t port = qnl_port(L, 3);
   get_connect_opts(L, 4, "connect", &o);
   if (wants_tls(L, 4)) {
+    uint64_t limit = u->timeouts != NULL ? u->timeouts->connect : QN_CONNECT_TIMEOUT_DEFAULT_MS;
+    if (limit == QNL_NEVER) {
+      lua_pushboolean(L, 0);
+    } else {
+      lua_pushnumber(L, (lua_Number)limit / 1000);
+    }
     return qnl_tls_call(L, "socket_connect");
   }
   if (u->timeouts != NULL && !o.has_timeout) {

@@ -236,6 +236,18 @@ static int core_tls_facts(lua_State *L)
   return 1;
 }
 
+/* core.tls_state(stream) -> nil (no TLS), "handshake" (also one that has failed), "up" */
+static int core_tls_state(lua_State *L)
+{
+  const qnl_stream_t *u = qnl_check_stream(L, 1);
+  if (u->tls == NULL) {
+    lua_pushnil(L);
+  } else {
+    lua_pushstring(L, qn_tls_is_up(u->tls->t) ? "up" : "handshake");
+  }
+  return 1;
+}
+
 /* core.tls_library() -> text, {versions} */
 static int core_tls_library(lua_State *L)
 {
@@ -253,6 +265,7 @@ void qnl_open_tls_facts(lua_State *L, qnl_state_t *G)
   static const qnl_method_t functions[] = {{"tls_facts", core_tls_facts, 0},
                                            {"tls_session", core_tls_session, 0},
                                            {"tls_library", core_tls_library, 0},
+                                           {"tls_state", core_tls_state, 0},
                                            {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_tls_session);
   qnl_open_ocsp(L, G);

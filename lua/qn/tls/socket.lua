@@ -25,13 +25,18 @@ local before = setmetatable({}, { __mode = "k" }) -- stream -> what ignore_ssl_e
 
 -- The handshake -------------------------------------------------------------------------------------
 
+-- "fe80::1%eth0" is no name of a certificate.
+local function without_zone(host)
+  return (host:gsub("%%.*$", ""))
+end
+
 -- The name that a stream was connected to, when it can be one of a certificate.
 local function name_of(stream)
   local name = stream.peer_name and stream:peer_name()
   if not name or type(stream:peer_address()) == "string" then -- a Unix socket has a path
     return nil
   end
-  return name
+  return without_zone(name)
 end
 
 -- What core.tls_start takes. `at`: text that tells peers apart.
@@ -81,11 +86,11 @@ local function handshake(stream, config, rest, op, name, at, limit, peer)
     before[stream] = nil
     o.ignore = (o.ignore == true or ignore == true) or ignore
   end
-  local old, layer = used[stream], core.tls_facts(stream)
+  local old, layer = used[stream], core.tls_state(stream)
   used[stream] = config
   local _ <close> = o.ask_sni and setmetatable({ stream = stream }, end_of_choice) or nil
   local ok, err = core.tls_start(stream, config, o, op, peer)
-  if not ok and not layer == not core.tls_facts(stream) then
+  if not ok and layer == core.tls_state(stream) then
     used[stream] = old -- nothing was begun
   end
   if ok then
@@ -94,8 +99,24 @@ local function handshake(stream, config, rest, op, name, at, limit, peer)
   return nil, err
 end
 
-local function check_name(config, rest, name, where, level)
-  if rest.server or rest.server_name or rest.verify_name ~= nil or name then
+local SERVERS_ONLY <const> = { "sni", "client_ca", "ticket_keys", "ocsp_staple", "psk_hint",
+  "cipher_preference" }
+local CLIENTS_ONLY <const> = { "server_name", "verify_name", "session" }
+
+-- What was given must do something; and a client needs to know whom it wants.
+local function check_role(opts, config, rest, name, where, level)
+  local others = rest.server and CLIENTS_ONLY or SERVERS_ONLY
+  for _, option in ipairs(type(opts) == "table" and others or {}) do
+    if opts[option] ~= nil then
+      local whose = rest.server and "clients" or "servers"
+      error(("%s: option '%s' is for %s"):format(where, option, whose), level + 1)
+    end
+  end
+  if rest.server then
+    return
+  elseif type(core.tls_own(config).alpn) == "function" then
+    error(where .. ": option 'alpn': a function is for servers, clients have a list", level + 1)
+  elseif rest.server_name or rest.verify_name ~= nil or name then
     return
   end
   if config.verify == "auto" or config.verify == "peer" then
@@ -131,7 +152,7 @@ function Stream:start_tls(opts)
     return nil, rest
   end
   local name = not rest.server and name_of(self) or nil
-  check_name(config, rest, name, "start_tls", 3)
+  check_role(opts, config, rest, name, "start_tls", 3)
   local port = name and self:peer_port()
   return handshake(self, config, rest, "start_tls", name, port and ("%s:%d"):format(name, port))
 end
@@ -184,8 +205,7 @@ function Stream:ignore_ssl_errors(list)
   if not ok then
     error(("bad argument #1 to 'ignore_ssl_errors' (%s)"):format(ignore), 3)
   end
-  local facts = core.tls_facts(self)
-  if facts and not facts.encrypted then
+  if core.tls_state(self) == "handshake" then
     assert(core.tls_ignore(self, ignore))
   else
     before[self] = ignore
@@ -199,7 +219,7 @@ end
 ---@return true? ok
 ---@return qn.Error? err
 function Stream:update_keys(request)
-  if not core.tls_facts(self) then
+  if not core.tls_state(self) then
     return nil, core.error("closed", "the stream has no TLS",
       { code = "NOT_CONNECTED", op = "update_keys" })
   end
@@ -259,8 +279,8 @@ local function without_tls(opts)
   return out
 end
 
--- Runs connect(hold), then the handshake, within the connect's time limit. connect gives the socket.
-local function connect(connecting, opts, host, port, level)
+-- Connects, then makes the handshake, both within one time limit. connecting(opts) gives the socket.
+local function connect(connecting, opts, host, port, default_limit, level)
   local kind = type(opts.tls)
   if kind ~= "table" and kind ~= "boolean" and not core.tls_is(opts.tls, "configuration") then
     local text = "connect: option 'tls' must be true, options or a qn.TlsConfiguration, got %s"
@@ -273,10 +293,10 @@ local function connect(connecting, opts, host, port, level)
   if rest.server then
     error("connect: option 'server' is for start_tls", level + 1)
   end
-  check_name(config, rest, host, "connect", level + 1)
+  check_role(opts.tls, config, rest, host, "connect", level + 1)
   local limit = opts.timeout
   if limit == nil then
-    limit = CONNECT_S
+    limit = default_limit
   end
   local give_up = limit and core.now() + limit
   local socket, err = connecting(without_tls(opts))
@@ -290,7 +310,8 @@ local function connect(connecting, opts, host, port, level)
   end
   local left = give_up and math.max(give_up - core.now(), 0)
   local ok
-  ok, err = handshake(socket, config, rest, "connect", host, at, left, at)
+  local name = host and without_zone(host)
+  ok, err = handshake(socket, config, rest, "connect", name, at, left, at)
   g.done = ok
   if not ok then
     return nil, err
@@ -301,20 +322,20 @@ end
 function M.functions.tcp_connect(host, port, opts)
   return connect(function(o)
     return core.tcp_connect(host, port, o, core.hold)
-  end, opts, tostring(host), port, 3)
+  end, opts, tostring(host), port, CONNECT_S, 3)
 end
 
 function M.functions.unix_connect(path, opts)
   return connect(function(o)
     return core.unix_connect(path, o, core.hold)
-  end, opts, nil, nil, 3)
+  end, opts, nil, nil, CONNECT_S, 3)
 end
 
-function M.functions.socket_connect(socket, host, port, opts)
+function M.functions.socket_connect(socket, host, port, opts, _, limit)
   local ok, err = connect(function(o)
     local ok, err = socket:connect(host, port, o, core.hold)
     return ok and socket, err
-  end, opts, tostring(host), port, 3)
+  end, opts, tostring(host), port, limit, 3)
   if ok then
     return true
   end
@@ -324,6 +345,12 @@ end
 -- Options of a connect that are not those of TLS.
 local SOCKET <const> = { timeout = {}, bind = {}, nodelay = {}, keepalive = {}, family = {},
   happy_eyeballs = {}, resolver = {}, tls = {} }
+local CONNECT <const> = {}
+for _, group in ipairs { configuration.RULES, configuration.CONNECTION, SOCKET } do
+  for name, rule in pairs(group) do
+    CONNECT[name] = rule
+  end
+end
 
 ---@class qn.TlsConnectOptions: qn.ConnectOptions, qn.TlsOptions
 ---@field tls? true|qn.TlsConfiguration|qn.StartTlsOptions what the other options are laid on
@@ -341,13 +368,7 @@ local SOCKET <const> = { timeout = {}, bind = {}, nodelay = {}, keepalive = {}, 
 ---@return qn.Socket? socket
 ---@return qn.Error? err
 function M.connect(host, port, opts)
-  local rules = {}
-  for _, group in ipairs { configuration.RULES, configuration.CONNECTION, SOCKET } do
-    for name, rule in pairs(group) do
-      rules[name] = rule
-    end
-  end
-  opts = options.check(opts, rules, "qn.tls.connect")
+  opts = options.check(opts, CONNECT, "qn.tls.connect")
   local sockets, tls = {}, {}
   for name, value in pairs(opts) do
     (SOCKET[name] and sockets or tls)[name] = value

@@ -201,6 +201,16 @@ describe("start_tls", function()
     throws.method(assert, "option 'cert' needs option 'key'", a, "start_tls",
       { server = true, cert = streams.shop:cert "server" })
     throws.method(assert, "option 'server_name' must be a host name", a, "start_tls", { server_name = "a b" })
+    for _, name in ipairs { "sni", "client_ca", "ticket_keys", "ocsp_staple" } do
+      local value = name == "sni" and {} or name == "ticket_keys" and { ("k"):rep(80) }
+        or name == "client_ca" and streams.shop:cert "root" or "x"
+      throws.method(assert, "option '" .. name .. "' is for servers", a, "start_tls",
+        { server_name = "x", [name] = value })
+    end
+    throws.method(assert, "option 'alpn': a function is for servers", a, "start_tls",
+      { server_name = "x", alpn = print })
+    throws.method(assert, "option 'verify_name' is for clients", a, "start_tls",
+      streams:server { verify_name = "x" })
     assert.is_true(a:is_open())
   end)
 
