@@ -62,6 +62,49 @@ describe("--trace", function()
     end
   end)
 
+  it("shows the steps of TLS in words", function()
+    local status, out, err = program.run { qnlua, "--trace=tls", "-e", [[
+      local key = ("k"):rep(16)
+      local server <close> = assert(qn.tls.listen("127.0.0.1", 0, { psk = { keys = { someone = key } }, alpn = "h2" }))
+      local task = qn.spawn(function()
+        local peer <close> = assert(server:accept())
+        peer:write("secret text")
+        peer:read("a")
+      end)
+      local client <close> = assert(qn.tls.connect("127.0.0.1", server:port(), { server_name = "localhost",
+        psk = { identity = "someone", key = key }, alpn = { "h2", "http/1.1" } }))
+      client:read_exactly(11)
+      client:close()
+      task:join()
+      print(client:id(), server:port())]] }
+    assert.equal(0, status)
+    local client, port = out:match "^(%d+)\t(%d+)\n$"
+    local lines, all = {}, {}
+    for mark, id, peer, text in err:gmatch "([<>*]) #(%d+) %d%d:%d%d:%d%d%.%d%d%d (%S+) tls: ([^\n]+)\n" do
+      all[#all + 1] = text
+      if id == client then
+        assert.equal("127.0.0.1:" .. port, peer)
+        lines[#lines + 1] = mark .. " " .. text:gsub("%d+ cipher suites", "# cipher suites")
+      end
+    end
+    assert.same({
+      "* shared key offered (identity of 7 bytes)",
+      "> client hello sent: TLS 1.3, # cipher suites, SNI localhost, ALPN h2, http/1.1, "
+        .. "ticket or shared key (7 bytes)",
+      "< server hello received: TLS 1.3, TLS_AES_128_GCM_SHA256, key 0 accepted",
+      "< encrypted extensions received: ALPN h2",
+      "< finished received",
+      "> finished sent",
+      "* handshake done: TLSv1.3, TLS_AES_128_GCM_SHA256, X25519, ALPN h2, shared key",
+      "> close_notify sent",
+    }, table.move(lines, 1, 8, 1, {}))
+    assert.truthy(#all > #lines) -- the server's side, too
+    assert.equal(#all, select(2, err:gsub("\n", ""))) -- and nothing else: no bytes of sockets
+    for _, secret in ipairs { "secret text", "kkkk", "someone" } do
+      assert.is_nil(err:find(secret, 1, true))
+    end
+  end)
+
   it("shows nothing and has no layer when it is not asked for", function()
     local _, out, err = program.run { qnlua, "-e", talk }
     assert.truthy(out:find("\tsocket\n$"))
