@@ -150,7 +150,7 @@ static void add_escaped(luaL_Buffer *b, const char *s, size_t size)
       luaL_addchar(b, digits[c & 15]);
       continue;
     }
-    if (memchr(",+\"\\<>;", c, 7) != NULL || (c == ' ' && edge) || (c == '#' && i == 0)) {
+    if (strchr(",+\"\\<>;", c) != NULL || (c == ' ' && edge) || (c == '#' && i == 0)) {
       luaL_addchar(b, '\\');
     }
     luaL_addchar(b, (char)c);

@@ -25,6 +25,12 @@ int qn__trust_system_store(X509_STORE **out);
 /* What is in it goes into `store`, too. */
 int qn__trust_add_system(X509_STORE *store);
 
+/* trust_lazy.c: takes the certificates of PEM text into the process's index, which is not decoded
+ * before it is needed. Only while no other thread can know. */
+int qn__trust_lazy_read(const char *pem, size_t size);
+/* `store` finds them from now on. */
+void qn__trust_lazy_attach(X509_STORE *store);
+
 /* Takes over one reference of `x509`, also when it fails (NULL: out of memory). */
 qn_cert_t *qn__cert_wrap(X509 *x509);
 

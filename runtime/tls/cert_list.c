@@ -78,13 +78,14 @@ static void name_object(const ASN1_OBJECT *object, names_t *out)
   out->name[n] = '\0';
 }
 
-static int add_named(qn_cert_list_t *list, qn_cert_entry_t *e, const ASN1_OBJECT *object)
+static int add_named(qn_cert_list_t *list, const qn_cert_entry_t *e, const ASN1_OBJECT *object)
 {
   names_t names;
+  qn_cert_entry_t named = *e;
   name_object(object, &names);
-  e->id = names.id;
-  e->name = names.name;
-  return add(list, e);
+  named.id = names.id;
+  named.name = names.name;
+  return add(list, &named);
 }
 
 int qn__list_add(qn_cert_list_t *list, qn_cert_entry_type_t type, const ASN1_OBJECT *object,

@@ -207,11 +207,6 @@ static char *system_folder; /* its lookup reads from there; or NULL */
 static int system_rc;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static int add_to_store(void *store, X509 *x509)
-{
-  return X509_STORE_add_cert(store, x509) == 1 ? 0 : qn__ossl_fail(-ENOMEM);
-}
-
 /* Reads the file, which the caller frees, and counts what is in the folders. What a variable names
  * must be there. */
 static int look(const places_t *p, char **data, size_t *size, size_t *hashed)
@@ -236,7 +231,8 @@ static int fill(X509_STORE *store)
     rc = system_folder != NULL && X509_STORE_load_path(store, p.folder) == 1 ? 0 : -ENOMEM;
   }
   if (rc == 0 && data != NULL && (p.named || hashed < count_blocks(data, size))) {
-    rc = each_cert(data, size, add_to_store, store);
+    rc = qn__trust_lazy_read(data, size < QN_CERT_MAX_INPUT ? size : QN_CERT_MAX_INPUT);
+    qn__trust_lazy_attach(store);
   }
   qn_free(data);
   return rc;
@@ -257,18 +253,15 @@ int qn__trust_system_store(X509_STORE **out)
   return system_rc;
 }
 
-/* Shares what is decoded. */
 int qn__trust_add_system(X509_STORE *store)
 {
   X509_STORE *from = NULL;
   int rc = qn__trust_system_store(&from);
-  STACK_OF(X509) *all = rc == 0 ? X509_STORE_get1_all_certs(from) : NULL;
-  for (int i = 0; rc == 0 && all != NULL && i < sk_X509_num(all); i++) {
-    rc = X509_STORE_add_cert(store, sk_X509_value(all, i)) == 1 ? 0 : qn__ossl_fail(-ENOMEM);
-  }
-  sk_X509_pop_free(all, X509_free);
   if (rc == 0 && system_folder != NULL && X509_STORE_load_path(store, system_folder) != 1) {
     rc = qn__ossl_fail(-ENOMEM);
+  }
+  if (rc == 0) {
+    qn__trust_lazy_attach(store);
   }
   return rc;
 }

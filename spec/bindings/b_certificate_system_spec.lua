@@ -1,6 +1,7 @@
 -- Which certificates are the system's, by SSL_CERT_FILE and SSL_CERT_DIR; in programs of their own,
 -- since a process has one store.
 -- covers: runtime/tls/trust.c
+-- covers: runtime/tls/trust_lazy.c
 
 local program = require "spec.support.program"
 
@@ -69,8 +70,29 @@ describe("the system's certificates", function()
     assert.equal(says("a b c", "a b c", "a b c"), ask "SSL_CERT_FILE=ab.pem SSL_CERT_DIR=c.d:a.d")
   end)
 
-  it("are the others of a file with a broken one", function()
+  it("are the others of a file with a broken one, and with other things in it", function()
     assert.equal(says("b", "b", "b c"), ask "SSL_CERT_FILE=broken.pem")
+    sh "openssl x509 -in a.pem -trustout -out trusted.pem; cat b.key trusted.pem log a.key b.pem >mixed.pem"
+    assert.equal(says("a b", "a b", "a b c"), ask "SSL_CERT_FILE=mixed.pem")
+    sh "printf -- '-----BEGIN CERTIFICATE-----\\nMAA=\\n-----END CERTIFICATE-----\\n' >none; cat none a.pem >odd.pem; tail -5 b.pem >>odd.pem"
+    assert.equal(says("a", "a", "a c"), ask "SSL_CERT_FILE=odd.pem")
+    sh ": >empty.pem"
+    assert.equal(says("", "", "c"), ask "SSL_CERT_FILE=empty.pem")
+  end)
+
+  it("are found by names as OpenSSL compares them, several of one name, through intermediates", function()
+    sh("for i in 1 2; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout n$i.key -out n$i.pem "
+      .. "-days 30 -subj '/CN=Same  Name'; done; cat n1.pem n2.pem >same.pem; "
+      .. "printf 'basicConstraints=critical,CA:TRUE\n' >ca.ext; "
+      .. "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout m.key -out m.csr -subj /CN=m; "
+      .. "openssl x509 -req -in m.csr -CA n2.pem -CAkey n2.key -set_serial 5 -days 30 -extfile ca.ext -out m.pem; "
+      .. "openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout l.key -out l.csr -subj /CN=l; "
+      .. "openssl x509 -req -in l.csr -CA m.pem -CAkey m.key -set_serial 6 -days 30 -out l.pem; cat l.pem m.pem >chain.pem")
+    sh [[printf '%s' 'local tls = require "qn".tls
+      for _, p in ipairs { "chain.pem", "chain.pem", "l.pem" } do
+        local ok, errors = tls.verify(p); print(ok or errors[1].code) end' >chain.lua]]
+    assert.equal("true\ntrue\nCERT_UNABLE_TO_GET_ISSUER_CERT_LOCALLY\n",
+      sh("env -u SSL_CERT_DIR SSL_CERT_FILE=same.pem timeout 30 " .. program.qnlua() .. " chain.lua"))
   end)
 
   it("are the usual ones when a variable is empty or not set", function()

@@ -184,8 +184,8 @@ end
 
 ---The certificates that this system trusts, all of them: those of SSL_CERT_FILE (a file) and SSL_CERT_DIR (folders in
 ---OpenSSL's hashed form) when one of the variables is set, else of the system's usual places. They are read and decoded
----in this call: some tens of milliseconds. Connections need not do so: they share one store in the process, which the
----first of them makes; where the system has a hashed folder, certificates are looked up in it one by one.
+---in this call: some tens of milliseconds. Connections do less: they share one store in the process, whose certificates
+---are decoded when a chain leads to them.
 ---
 ---Errors: kind `io` (ENOENT ...), `denied`, `limit`.
 ---@return qn.Certificate[]? certificates

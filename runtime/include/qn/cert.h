@@ -158,10 +158,9 @@ QN_API size_t qn_cert_error_text(int code, const qn_cert_t *cert, const char *ho
 /* --- trust ----------------------------------------------------------------------------------- */
 
 /* The certificates of the system: the file SSL_CERT_FILE and the folders SSL_CERT_DIR when one of
- * them is set, else its usual file and folder. One store for the process, made by the first call: a
- * folder in OpenSSL's hashed form that holds all of them is looked up as they are needed; else the
- * file is read, some tens of milliseconds. Retained. A negative errno when what a variable names
- * cannot be read. */
+ * them is set, else its usual file and folder. One store for the process, made by the first call,
+ * which reads the file; each certificate is decoded when it is needed. Retained. A negative errno
+ * when what a variable names cannot be read. */
 QN_API int qn_trust_system(qn_trust_t **out);
 QN_API int qn_trust_new(qn_trust_t **out); /* trusts nobody */
 QN_API int qn_trust_add(qn_trust_t *trust, const qn_cert_t *cert);
