@@ -22,30 +22,30 @@ local tls = qn.tls
 local folder = ...
 
 -- the authority
-local root, root_key = assert(tls.self_signed { subject = { O = "Example", CN = "Example Root" }, ca = true,
-  days = 3650 })
+local root, root_key = assert(tls.self_signed { subject = { O = "Example", CN = "Example Root" },
+  ca = true, days = 3650 })
 local request, mid_key = assert(tls.request { subject = { O = "Example", CN = "Example CA" } })
 local mid = assert(tls.sign(request, root, root_key, { ca = true, path_length = 0, days = 1825 }))
 
 -- a server makes its key and asks; the authority decides what it gets
-local server_request, server_key = assert(tls.request { names = { "www.example.test", "10.0.0.1" } })
-local server = assert(tls.sign(server_request, mid, mid_key, { usage = "server", days = 90 }))
+local wanted, server_key = assert(tls.request { names = { "www.example.test", "10.0.0.1" } })
+local server = assert(tls.sign(wanted, mid, mid_key, { usage = "server", days = 90 }))
 
 -- the client's key is made here, too
 local client_key = assert(tls.generate_key())
-local client = assert(tls.sign(client_key, mid, mid_key, { names = "ann@example.test", subject = "Ann",
-  usage = "client", days = 90 }))
+local client = assert(tls.sign(client_key, mid, mid_key, { names = "ann@example.test",
+  subject = "Ann", usage = "client", days = 90 }))
 
-local function show(what, certificate, years)
+local function show(what, certificate, kind)
   local names = certificate.names
   local ip = names.ip[1] and " " .. names.ip[1] or ""
-  print(("%-7s %s%s, %s"):format(what, names.dns[1] or names.email[1] or certificate.subject[2].value, ip,
-    years and ("authority, %d years"):format(years) or "90 days"))
+  local name = names.dns[1] or names.email[1] or certificate.subject.CN
+  print(("%-7s %s%s, %s"):format(what, name, ip, kind))
 end
-show("root", root, 10)
-show("mid", mid, 5)
-show("server", server)
-show("client", client)
+show("root", root, "authority, 10 years")
+show("mid", mid, "authority, 5 years")
+show("server", server, "90 days")
+show("client", client, "90 days")
 
 local function check(whose, certificate, host, purpose)
   local ok, errors = tls.verify({ certificate, mid }, host, { ca = root, purpose = purpose })
@@ -69,6 +69,6 @@ if folder then
   write("server.pem", server:to_pem() .. mid:to_pem())
   write("client.pem", client:to_pem() .. mid:to_pem())
   write_secret("server.key", server_key:to_pem())
-  write_secret("client.p12", assert(tls.export_pkcs12 { certificate = client, key = client_key, chain = { mid },
-    name = "Ann", passphrase = "secret" }))
+  write_secret("client.p12", assert(tls.export_pkcs12 { certificate = client, key = client_key,
+    chain = { mid }, name = "Ann", passphrase = "secret" }))
 end

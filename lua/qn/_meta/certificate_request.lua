@@ -17,9 +17,11 @@ local CertificateRequest = {}
 ---@return qn.Error? err
 function CertificateRequest:verify() end
 
+---As PEM text.
 ---@return string pem
 function CertificateRequest:to_pem() end
 
+---As DER.
 ---@return string der
 function CertificateRequest:to_der() end
 

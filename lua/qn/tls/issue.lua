@@ -33,6 +33,7 @@ local MIN_TIME <const>, MAX_TIME <const> = -631152000, 253402300799 -- 1950 to 9
 ---@field digest? "sha256"|"sha384"|"sha512" default: what fits the key that signs
 ---@field padding? "pkcs1"|"pss" of RSA signatures (default "pkcs1")
 
+---What `qn.tls.self_signed` takes beside the options of `qn.IssueOptions`.
 ---@class qn.SelfSignedOptions: qn.IssueOptions
 ---@field key? qn.Key|string|qn.GenerateKeyOptions private key, or what to make: a type, or options of
 ---  `qn.tls.generate_key` (default: "ec", P-256)
@@ -143,7 +144,8 @@ end
 local function key_of(key, where)
   if type(key) == "userdata" then
     if not (getmetatable(key) == "qn" and key.is_private ~= nil) then
-      error(("qn.tls.%s: option 'key' must be a qn.Key, a type of keys or a table"):format(where), 0)
+      error(("qn.tls.%s: option 'key' must be a qn.Key, a type of keys or a table")
+        :format(where), 0)
     elseif not key.is_private then
       error(("qn.tls.%s: option 'key' must be a private key"):format(where), 0)
     end
@@ -192,6 +194,7 @@ function M.self_signed(opts)
   return certificate, key
 end
 
+---What `qn.tls.request` takes beside the options of `qn.IssueOptions`.
 ---@class qn.RequestOptions: qn.IssueOptions
 ---@field key? qn.Key|string|qn.GenerateKeyOptions private key, or what to make (default: "ec", P-256)
 
@@ -240,7 +243,8 @@ end
 ---@return qn.Error? err
 function M.certificate_request(data)
   if type(data) ~= "string" then
-    error(("bad argument #1 to 'certificate_request' (string expected, got %s)"):format(type(data)), 2)
+    error(("bad argument #1 to 'certificate_request' (string expected, got %s)")
+      :format(type(data)), 2)
   end
   return core.csr(data)
 end
@@ -260,6 +264,7 @@ local function check_arguments(request, certificate, key)
   end
 end
 
+---What `qn.tls.sign` takes beside the options of `qn.IssueOptions`; `subject` replaces that of the request.
 ---@class qn.SignCertificateOptions: qn.IssueOptions
 ---@field names? string|qn.Address|table|false instead of those of the request; false: none; "copy", the default:
 ---  DNS names, addresses, mail addresses and URIs of the request
@@ -277,8 +282,8 @@ end
 ---
 ---Dates beyond those of the issuer's certificate are refused; the usual ones end with it.
 ---
----Errors: kind `tls` with the code of what would not verify (`CERT_SIGNATURE_FAILURE`: of the request; `INVALID_CA`,
----`KEYUSAGE_NO_CERTSIGN`, `PATH_LENGTH_EXCEEDED`, `CERT_HAS_EXPIRED`: of the issuer), `invalid` (`KEY_MISMATCH`: key and
+---Errors: kind `tls` with the code of what would not verify (`CERT_SIGNATURE_FAILURE`: of the request;
+---`CERT_INVALID_CA`, `CERT_KEYUSAGE_NO_CERTSIGN`, `CERT_PATH_LENGTH_EXCEEDED`, `CERT_HAS_EXPIRED`: of the issuer), `invalid` (`KEY_MISMATCH`: key and
 ---certificate of the issuer; names, dates), and those of `qn.tls.self_signed`.
 ---@param request qn.CertificateRequest|qn.Key
 ---@param ca_certificate qn.Certificate

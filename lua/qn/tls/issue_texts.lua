@@ -5,7 +5,8 @@
 local M = {}
 
 local function wrong(where, option, expected, value)
-  error(("qn.tls.%s: option '%s' must be %s, got %s"):format(where, option, expected, type(value)), 0)
+  error(("qn.tls.%s: option '%s' must be %s, got %s"):format(where, option, expected, type(value)),
+    0)
 end
 
 local function add(out, what, text, id)
@@ -73,8 +74,8 @@ end
 
 -- The usual order of attributes, from the widest to the narrowest.
 local ORDER <const> = {}
-for i, names in ipairs { "DC domainComponent", "C countryName", "ST stateOrProvinceName", "L localityName",
-  "street streetAddress", "O organizationName", "OU organizationalUnitName" } do
+for i, names in ipairs { "DC domainComponent", "C countryName", "ST stateOrProvinceName",
+  "L localityName", "street streetAddress", "O organizationName", "OU organizationalUnitName" } do
   for name in names:gmatch("%S+") do
     ORDER[name] = i
   end
@@ -150,8 +151,8 @@ function M.list(out, what, value, where)
 end
 
 local BITS <const> = {
-  digital_signature = 1, non_repudiation = 2, key_encipherment = 4, data_encipherment = 8, key_agreement = 16,
-  key_cert_sign = 32, crl_sign = 64, encipher_only = 128, decipher_only = 256,
+  digital_signature = 1, non_repudiation = 2, key_encipherment = 4, data_encipherment = 8,
+  key_agreement = 16, key_cert_sign = 32, crl_sign = 64, encipher_only = 128, decipher_only = 256,
 }
 
 ---The bits of the extension "key usage".

@@ -33,7 +33,8 @@ function M.import_pkcs12(data, passphrase)
   if type(data) ~= "string" then
     error(("bad argument #1 to 'import_pkcs12' (string expected, got %s)"):format(type(data)), 2)
   elseif passphrase ~= nil and type(passphrase) ~= "string" then
-    error(("bad argument #2 to 'import_pkcs12' (string expected, got %s)"):format(type(passphrase)), 2)
+    error(("bad argument #2 to 'import_pkcs12' (string expected, got %s)")
+      :format(type(passphrase)), 2)
   end
   return core.pkcs12_read(data, passphrase)
 end
@@ -54,7 +55,8 @@ end
 local function is_certificate(value) return is_class(value, "is_ca"), "a qn.Certificate" end
 
 local function is_short_text(text)
-  return #text <= 1024 and utf8.len(text) ~= nil and not text:find("\0", 1, true), "UTF-8 of at most 1024 bytes"
+  return #text <= 1024 and utf8.len(text) ~= nil and not text:find("\0", 1, true),
+    "UTF-8 of at most 1024 bytes, without zeros"
 end
 
 local RULES <const> = {
@@ -89,7 +91,8 @@ function M.export_pkcs12(opts)
     error("qn.tls.export_pkcs12: option 'certificate', 'key' or 'chain' is missing", 2)
   end
   if not is_short_text(opts.passphrase) then -- its text belongs into no message
-    error("qn.tls.export_pkcs12: option 'passphrase' must be UTF-8 of at most 1024 bytes", 2)
+    error("qn.tls.export_pkcs12: option 'passphrase' must be UTF-8 of at most 1024 bytes, without "
+      .. "zeros", 2)
   end
   return core.pkcs12_write(opts.certificate, opts.key, opts.chain or {}, opts.name, opts.passphrase,
     opts.iterations or 100000)

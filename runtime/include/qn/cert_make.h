@@ -16,10 +16,11 @@
 #define QN_CERT_MAX_SERIAL 20                   /* bytes of a serial number (RFC 5280) */
 #define QN_CERT_BACKDATE 3600                   /* seconds that a new one begins before now */
 #define QN_CERT_LIFETIME (INT64_C(365) * 86400) /* seconds from now when nobody says */
-#define QN_CERT_MIN_TIME (-INT64_C(631152000))  /* 1950-01-01: the first date that can be written \
-                                                 */
-#define QN_CERT_MAX_TIME INT64_C(253402300799)  /* 9999-12-31 23:59:59: the last one */
-#define QN_CSR_MAX_INPUT (1u << 20)             /* bytes that are read as a request */
+#define QN_CERT_MIN_TIME                                                                         \
+  (-INT64_C(631152000))                        /* 1950-01-01: the first date that can be written \
+                                                */
+#define QN_CERT_MAX_TIME INT64_C(253402300799) /* 9999-12-31 23:59:59: the last one */
+#define QN_CSR_MAX_INPUT (1u << 20)            /* bytes that are read as a request */
 
 /* Why something was refused, in words. */
 typedef struct qn_cert_why {

@@ -2,10 +2,8 @@
 -- signed by us.
 -- covers: lua/qn/tls/issue_texts.lua
 -- covers: bindings/b_cert_make.c
--- covers: bindings/b_csr.c
 -- covers: runtime/tls/cert_make_ext.c
 -- covers: runtime/tls/cert_name.c
--- covers: runtime/tls/csr.c
 
 local qn = require "qn"
 local program = require "spec.support.program"
@@ -304,91 +302,6 @@ describe("qn.tls.self_signed", function()
   end)
 end)
 
-describe("a certificate request", function()
-  it("is made, written, read and checked", function()
-    local request, key = assert(tls.request { names = { "example.org", "10.0.0.1" }, subject = { CN = "x", O = "y" } })
-    assert.is_true(request:verify())
-    assert.equal(key.public, request.public_key)
-    assert.same({ "example.org" }, request.names.dns)
-    assert.equal("y", request.subject[1].value)
-    assert.equal("subjectAltName", request.extensions[1].name)
-    assert.equal(1, #request.extensions)
-    assert.equal(request, tls.certificate_request(request:to_pem()))
-    assert.equal(request, tls.certificate_request(request:to_der()))
-    assert.not_equal(request, assert(tls.request { names = "x", key = key }))
-    has(request:to_text(), "DNS:example.org, IP Address:10.0.0.1")
-    assert.is_nil(request.nothing)
-    throws.call(assert, "cannot be changed", { set = function(r) r.subject = 1 end }, "set", request)
-    write("r.pem", request:to_pem())
-    has(output "openssl req -in r.pem -noout -verify -subject", "O = y, CN = x")
-    has(output "certtool --crq-info --infile r.pem", "DNSname: example.org")
-  end)
-
-  it("asks for what it is told to", function()
-    local request = assert(tls.request { subject = "CA", ca = true, path_length = 1, usage = "server", key = "ed25519",
-      key_usage = { "key_cert_sign" } })
-    local text = shown(request, "req")
-    has(text, "CA:TRUE, pathlen:1")
-    has(text, "Certificate Sign")
-    has(text, "TLS Web Server Authentication")
-    request = assert(tls.request { names = ("a"):rep(60) .. ".example", key = root_key })
-    assert.same({}, request.subject)
-    has(shown(request, "req"), "X509v3 Subject Alternative Name: critical")
-    request = assert(tls.request { subject = "x", key = root_key })
-    has_not(shown(request, "req"), "X509v3")
-    throws.call(assert, "unknown option 'days'", tls, "request", { days = 1 })
-    throws.call(assert, "'names' or 'subject' is missing", tls, "request", {})
-  end)
-
-  it("of others is read", function()
-    sh("openssl req -new -newkey rsa:2048 -nodes -keyout o.key -out o.csr -subj '/O=Ö/CN=o' -utf8 "
-      .. "-addext subjectAltName=DNS:o.example,DNS:p.example -addext keyUsage=digitalSignature")
-    local request = assert(tls.certificate_request(read "o.csr"))
-    assert.is_true(request:verify())
-    assert.same({ "o.example", "p.example" }, request.names.dns)
-    assert.equal("Ö", request.subject[1].value)
-    assert.equal("rsa", request.public_key.type)
-    assert.equal(2, #request.extensions)
-    write("t", 'cn = "gnutls"\ndns_name = "g.example"\n')
-    sh "certtool --generate-privkey --key-type ecdsa --outfile g.key && certtool --generate-request --template t --load-privkey g.key --outfile g.csr"
-    request = assert(tls.certificate_request("text before\n" .. read "g.csr"))
-    assert.is_true(request:verify())
-    assert.same({ "g.example" }, request.names.dns)
-    sh "openssl req -new -key g.key -subj / -newhdr -out n.csr"
-    request = assert(tls.certificate_request(read "n.csr"))
-    assert.same({}, request.subject)
-    assert.same({}, request.extensions)
-    assert.same({}, request.names.dns)
-  end)
-
-  it("that is nonsense is refused; cut and changed ones too", function()
-    for _, data in ipairs { "", "x", "0", "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n",
-      root:to_pem(), root:to_der() } do
-      refused("CERT_FORMAT", "not a certificate request", tls.certificate_request(data))
-    end
-    refused("LIMIT", "limit", tls.certificate_request(("x"):rep(1024 * 1024 + 1)))
-    throws.call(assert, "string expected", tls, "certificate_request", 1)
-    local der = assert(tls.request { names = "x", key = root_key }):to_der()
-    for i = 0, #der - 1 do
-      assert.is_nil((tls.certificate_request(der:sub(1, i))))
-    end
-    assert.is_nil((tls.certificate_request(der .. "\0")))
-    local bad = 0
-    for i = 1, #der do -- no change goes unseen
-      local request = tls.certificate_request(der:sub(1, i - 1) .. string.char(der:byte(i) ~ 1) .. der:sub(i + 1))
-      if request then
-        local _, _, _, _ = request.names, request.subject, request.extensions, request.public_key
-        local ok, err = request:verify()
-        assert.is_nil(ok)
-        assert.equal("CERT_SIGNATURE_FAILURE", err.code)
-        refused("CERT_SIGNATURE_FAILURE", "is not signed with the key", tls.sign(request, root, root_key))
-        bad = bad + 1
-      end
-    end
-    assert.is_true(bad > 20)
-  end)
-end)
-
 describe("qn.tls.sign", function()
   local request, key
   before_each(function()
@@ -412,7 +325,8 @@ describe("qn.tls.sign", function()
     has(text, "DNS:h.example, IP Address:10.0.0.1, email:a@b, URI:urn:x")
     has(text, "CA:FALSE")
     output "openssl verify -x509_strict -purpose sslserver -CAfile root.pem -untrusted mid.pem shown.pem"
-    output "cat shown.pem mid.pem > both.pem && certtool --verify --load-ca-certificate root.pem --infile both.pem --verify-hostname h.example"
+    output("cat shown.pem mid.pem > both.pem && certtool --verify --load-ca-certificate root.pem --infile both.pem "
+      .. "--verify-hostname h.example")
   end)
 
   it("takes key, subject and names of the request, and nothing else", function()
