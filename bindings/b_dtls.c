@@ -427,6 +427,8 @@ static int push_event(lua_State *L, qnl_task_t *t, int64_t result)
   lua_pushstring(L, names[event]);
   if (event == QN_TLS_EVENT_ALERT_RECEIVED || event == QN_TLS_EVENT_ALERT_SENT) {
     lua_pushstring(L, qn_tls_alert_name(value));
+    lua_pushinteger(L, value);
+    return 3;
   } else if (event == QN_TLS_EVENT_SESSION) {
     qnl_push_tls_session(L, qn_dtls_tls(a));
   } else {
@@ -435,7 +437,7 @@ static int push_event(lua_State *L, qnl_task_t *t, int64_t result)
   return 2;
 }
 
-/* core.dtls_event(connection) ! -> name, value | nothing: there will be no more */
+/* core.dtls_event(connection) ! -> name, value, number | nothing: there will be no more */
 static int core_dtls_event(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);

@@ -263,6 +263,10 @@ describe("examples", function()
     assert.equal("nobody answered\n", run("discovery.lua", "ask", program.free_port(), 0.01))
   end)
 
+  it("dtls_echo.lua: a server and three clients", function()
+    assert.equal(quoted("dtls_echo.lua"), run("dtls_echo.lua"))
+  end)
+
   it("private_ca.lua: a root, an authority below it, a server and a client", function()
     assert.equal(quoted("private_ca.lua"), run("private_ca.lua"))
     local folder = program.scratch()

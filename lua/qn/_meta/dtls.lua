@@ -117,8 +117,8 @@ function DtlsConnection:stats() end
 ---@alias qn.DtlsEvent
 ---| "message" # handler(message: string): each message; nobody else may read
 ---| "ready_read" # handler(): there is a message that `recv` gives
----| "alert_received" # handler(name: string): also "close_notify"
----| "alert_sent" # handler(name: string)
+---| "alert_received" # handler(name: string, number: integer): also "close_notify"
+---| "alert_sent" # handler(name: string, number: integer)
 ---| "new_session" # handler(session: qn.TlsSession): a session to resume with
 ---| "closed" # handler(err?: qn.Error): it has ended; err when it was not closed here
 

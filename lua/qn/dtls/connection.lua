@@ -149,11 +149,11 @@ end
 
 local function tell(connection)
   while true do
-    local name, value = core.dtls_event(connection)
+    local name, value, number = core.dtls_event(connection)
     if not name then
       break
     elseif known[name] then
-      events.dispatch(connection, name, value)
+      events.dispatch(connection, name, value, number)
     end
   end
   local err = connection:error()
