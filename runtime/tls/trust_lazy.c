@@ -52,12 +52,15 @@ static bool step(const uint8_t **p, const uint8_t *end, int want, bool into)
 static X509_NAME *subject_of(const uint8_t *der, long size)
 {
   const uint8_t *p = der, *end = der + size;
-  bool ok = step(&p, end, V_ASN1_SEQUENCE, true) && step(&p, end, V_ASN1_SEQUENCE, true);
+  bool ok = step(&p, end, V_ASN1_SEQUENCE, true);
+  ok = ok && step(&p, end, V_ASN1_SEQUENCE, true);
   if (ok && p < end && *p == 0xa0) { /* the version */
     ok = step(&p, end, 0, false);
   }
-  ok = ok && step(&p, end, V_ASN1_INTEGER, false) && step(&p, end, V_ASN1_SEQUENCE, false) &&
-       step(&p, end, V_ASN1_SEQUENCE, false) && step(&p, end, V_ASN1_SEQUENCE, false);
+  ok = ok && step(&p, end, V_ASN1_INTEGER, false);
+  for (int i = 0; i < 3; i++) { /* algorithm, issuer, validity */
+    ok = ok && step(&p, end, V_ASN1_SEQUENCE, false);
+  }
   return ok ? d2i_X509_NAME(NULL, &p, end - p) : NULL;
 }
 

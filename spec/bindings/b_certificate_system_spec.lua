@@ -74,7 +74,8 @@ describe("the system's certificates", function()
     assert.equal(says("b", "b", "b c"), ask "SSL_CERT_FILE=broken.pem")
     sh "openssl x509 -in a.pem -trustout -out trusted.pem; cat b.key trusted.pem log a.key b.pem >mixed.pem"
     assert.equal(says("a b", "a b", "a b c"), ask "SSL_CERT_FILE=mixed.pem")
-    sh "printf -- '-----BEGIN CERTIFICATE-----\\nMAA=\\n-----END CERTIFICATE-----\\n' >none; cat none a.pem >odd.pem; tail -5 b.pem >>odd.pem"
+    sh "printf -- '-----BEGIN CERTIFICATE-----\\nMAA=\\n-----END CERTIFICATE-----\\n' >none"
+    sh "cat none a.pem >odd.pem; tail -5 b.pem >>odd.pem"
     assert.equal(says("a", "a", "a c"), ask "SSL_CERT_FILE=odd.pem")
     sh ": >empty.pem"
     assert.equal(says("", "", "c"), ask "SSL_CERT_FILE=empty.pem")

@@ -76,7 +76,7 @@ TEST(nothing_is_no_certificate)
 TEST(what_is_read_can_be_written)
 {
   qn_cert_t *cert = parse(pem_server), *again = NULL;
-  qn_cert_bytes_t pem, der;
+  qn_cert_bytes_t pem = {NULL, 0}, der = {NULL, 0};
   REQUIRE(qn_cert_to_pem(cert, &pem) == 0 && qn_cert_to_der(cert, &der) == 0);
   CHECK_MEM(pem.data, pem.size, pem_server, strlen(pem_server));
   REQUIRE(qn_cert_parse(der.data, der.size, &again) == 0);
