@@ -1,6 +1,8 @@
 -- The rows Q5-67 (QSslPreSharedKeyAuthenticator), Q5-70 (backend configuration) and Q5-74 (OCSP stapling) of
 -- the Qt coverage; docs/qt-coverage.md names them. More: spec/qn/tls/psk_spec.lua, ocsp_spec.lua.
 
+local qn = require "qn"
+
 local certs = require "spec.support.tls_certs"
 
 local shop

@@ -12,7 +12,7 @@ local M = {}
 ---@class qn.OcspAnswer
 ---@field status "good"|"revoked"|"unknown"|"invalid" "invalid": of a connection, it does not count: `problem` says why
 ---@field problem? string
----@field reason? string why it was revoked: "unspecified", "key_compromise", "ca_compromise", "affiliation_changed", "superseded", "cessation_of_operation", "certificate_hold", "remove_from_crl", "privilege_withdrawn", "aa_compromise"
+---@field reason? string why it was revoked: "key_compromise", "ca_compromise", "affiliation_changed", "superseded", "cessation_of_operation", "certificate_hold" and others of RFC 5280
 ---@field this_update? integer
 ---@field next_update? integer
 ---@field produced_at? integer

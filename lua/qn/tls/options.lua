@@ -40,7 +40,7 @@ local VERSION_NAMES <const> = { "1.0", "1.1", "1.2", "1.3" }
 ---@field ticket_keys? string[] servers: 1 to 4 keys of 80 bytes, newest first; for several servers that know each other's tickets
 ---@field ocsp? "off"|"request"|"require" clients: ask servers to staple an OCSP answer and check it; "require": it must be there, valid and good (default "off")
 ---@field ocsp_staple? string servers: the OCSP answer to staple, DER
----@field psk? qn.TlsKeyChoice|{identity?: string, key?: string, keys?: table<string, string>} shared keys: a client's own, a server's table, or a function, which must not wait (nil: none); identities of 1 to 128 bytes, keys of 16 to 64
+---@field psk? qn.TlsKeyChoice|{identity?: string, key?: string, keys?: table<string, string>} shared keys: a client's own, a server's table, or a function, which must not wait; 1 to 128 bytes, keys 16 to 64
 ---@field psk_hint? string servers, TLS 1.2: tells clients which identity to use
 ---@field sni? table<string, qn.TlsIdentity>|fun(name: string?, socket: qn.Stream): qn.TlsIdentity|false|nil servers: who serves a name; a function may wait; nil = this one, false = refuse
 ---@field client_ca? string|qn.Certificate|(string|qn.Certificate)[] servers: whose certificates clients are asked for
@@ -210,7 +210,8 @@ local plain = {}
 -- Names as OpenSSL takes them: "A:B".
 local function names(option, value)
   local out = {}
-  for i, item in ipairs(list_of(value)) do
+  local list = type(value) == "table" and type(value.name) == "string" and { value } or list_of(value)
+  for i, item in ipairs(list) do
     local name = type(item) == "table" and item.name or item
     if type(name) ~= "string" or name == "" then
       misuse("option '%s' must hold names, got %s at %d", option, type(item), i)

@@ -8,7 +8,8 @@ local M = {}
 local IDENTITY_MAX <const>, KEY_MIN <const>, KEY_MAX <const>, KEYS_MAX <const> = 128, 16, 64, 1024
 
 local function check_identity(misuse, option, value)
-  if type(value) ~= "string" or value == "" or #value > IDENTITY_MAX or value:find("\0", 1, true) then
+  if type(value) ~= "string" or value == "" or #value > IDENTITY_MAX
+    or value:find("\0", 1, true) then
     misuse("option '%s': an identity is a string of 1 to %d bytes without a zero", option,
       IDENTITY_MAX)
   end

@@ -1,6 +1,8 @@
 -- Stapled OCSP answers: the option, what is known of them, and openssl as responder and as server.
 -- covers: lua/qn/tls/ocsp.lua, bindings/b_ocsp.c
 
+local qn = require "qn"
+
 local certs = require "spec.support.tls_certs"
 local peers = require "spec.support.tls_peers"
 

@@ -1,6 +1,8 @@
 -- Shared keys: the options, tables and functions, and OpenSSL and GnuTLS as the other side.
 -- covers: lua/qn/tls/psk.lua, bindings/b_tls_psk.c
 
+local qn = require "qn"
+
 local certs = require "spec.support.tls_certs"
 local peers = require "spec.support.tls_peers"
 local program = require "spec.support.program"

@@ -1,6 +1,6 @@
-/* ocsp.c, verify_staple.c: answers of every kind, made here: who signed them, what they are about,
- * when, what they say; and what clients of each mode make of them, in TLS 1.2 and 1.3. covers:
- * runtime/tls/ocsp.c, runtime/tls/verify_staple.c
+/* ocsp.c: answers of every kind, made here: who signed them, what they are about, when, what they
+ * say; and what clients of each mode make of them, in TLS 1.2 and 1.3.
+ * covers: runtime/tls/verify_staple.c
  */
 #include "runtime/tls/tls_rig.h"
 #include "tls/ocsp_i.h"

@@ -71,7 +71,7 @@ static bool choose(qn_tls_t *t, const char *text, qn_tls_psk_t *out, void *arg)
     return false;
   }
   if (!qn_tls_is_server(t)) {
-    strcpy(out->identity, x->identity);
+    snprintf(out->identity, sizeof out->identity, "%s", x->identity);
   }
   out->key_size = strlen(x->key);
   memcpy(out->key, x->key, out->key_size);

@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define RAW_UNUSED __attribute__((unused))
@@ -30,8 +31,9 @@ typedef struct raw {
 static int raw_from_hex(const char *hex, uint8_t *out, size_t room)
 {
   int n = 0;
-  for (unsigned byte; (size_t)n < room && sscanf(hex, "%2x", &byte) == 1; hex += 2) {
-    out[n++] = (uint8_t)byte;
+  for (char pair[3] = ""; (size_t)n < room && hex[0] > ' ' && hex[1] > ' '; hex += 2) {
+    memcpy(pair, hex, 2);
+    out[n++] = (uint8_t)strtoul(pair, NULL, 16);
   }
   return n;
 }
