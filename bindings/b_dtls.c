@@ -154,10 +154,9 @@ static int core_dtls_begin(lua_State *L)
   int rc = qn_dtls_connect(ep->e, config->c, &o, &a);
   if (rc < 0) {
     const char *why = qn_tls_config_problem(config->c);
-    return qnl_fail_info(L, &(qnl_errinfo_t){.code = rc,
-                                             .op = "connect",
-                                             .phase = "tls",
-                                             .message = *why != 0 ? why : NULL});
+    return qnl_fail_info(
+        L, &(qnl_errinfo_t){
+               .code = rc, .op = "connect", .phase = "tls", .message = *why != 0 ? why : NULL});
   }
   qnl_dtls_t *u = qnl_push_dtls(L, 1, a);
   u->handed = true;
@@ -340,8 +339,7 @@ static int send_failed(lua_State *L, const qn_dtls_t *a, int rc, size_t size, co
   lua_Number is = (lua_Number)size;
   snprintf(message, sizeof message, "the message of %.0f bytes is too large, at most %zu fit", is,
            most);
-  qnl_push_error(
-      L, &(qnl_errinfo_t){.code = rc, .op = op, .peer = text, .message = message});
+  qnl_push_error(L, &(qnl_errinfo_t){.code = rc, .op = op, .peer = text, .message = message});
   lua_pushinteger(L, (lua_Integer)size);
   qnl_error_set(L, "size");
   lua_pushinteger(L, (lua_Integer)most);
@@ -621,14 +619,11 @@ qnl_class_t qnl_class_dtls = {.name = "qn.DtlsConnection",
 
 void qnl_open_dtls(lua_State *L, qnl_state_t *G)
 {
-  static const qnl_method_t functions[] = {{"dtls_begin", core_dtls_begin, 0},
-                                           {"dtls_shake", core_dtls_shake, 0},
-                                           {"dtls_answer", core_dtls_answer, 0},
-                                           {"dtls_ignore_all", core_dtls_ignore_all, 0},
-                                           {"dtls_event", core_dtls_event, 0},
-                                           {"dtls_watch", core_dtls_watch, 0},
-                                           {"dtls_facts", core_dtls_facts, 0},
-                                           {NULL, NULL, 0}};
+  static const qnl_method_t functions[] = {
+      {"dtls_begin", core_dtls_begin, 0},   {"dtls_shake", core_dtls_shake, 0},
+      {"dtls_answer", core_dtls_answer, 0}, {"dtls_ignore_all", core_dtls_ignore_all, 0},
+      {"dtls_event", core_dtls_event, 0},   {"dtls_watch", core_dtls_watch, 0},
+      {"dtls_facts", core_dtls_facts, 0},   {NULL, NULL, 0}};
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");

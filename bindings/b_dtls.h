@@ -1,8 +1,8 @@
 /* b_dtls.h: what the bindings of DTLS share: servers (endpoints) and connections (associations).
  *
- * Private to b_dtls.c and b_dtls_server.c. An endpoint's userdata holds its socket's, a connection's
- * holds its endpoint's: so each outlives what it stands on. One association has one userdata while
- * anybody has it.
+ * Private to b_dtls.c and b_dtls_server.c. An endpoint's userdata holds its socket's, a
+ * connection's holds its endpoint's: so each outlives what it stands on. One association has one
+ * userdata while anybody has it.
  */
 #ifndef QNL_B_DTLS_H
 #define QNL_B_DTLS_H
@@ -27,8 +27,8 @@ typedef struct qnl_dtls {
   bool handed; /* somebody has it: collected while open = a leak */
 } qnl_dtls_t;
 
-/* Pushes the userdata of an association of the endpoint at `endpoint`, which takes over the caller's
- * reference. Raises when there is no memory; then the reference is gone, too. */
+/* Pushes the userdata of an association of the endpoint at `endpoint`, which takes over the
+ * caller's reference. Raises when there is no memory; then the reference is gone, too. */
 qnl_dtls_t *qnl_push_dtls(lua_State *L, int endpoint, qn_dtls_t *a);
 /* Pushes why it failed or ended. */
 void qnl_dtls_push_error(lua_State *L, const qn_dtls_t *a, int code, const char *op);

@@ -1,5 +1,5 @@
-/* b_dtls_server.c: endpoints of DTLS: servers over a datagram socket, and cookies for those who have
- * a socket of their own.
+/* b_dtls_server.c: endpoints of DTLS: servers over a datagram socket, and cookies for those who
+ * have a socket of their own.
  *
  * qn.dtls.listen, its options and questions of handshakes are in lua/qn/dtls.lua, which makes the
  * socket, too. Must not let go of the socket's userdata before the endpoint's. Invariant: the
@@ -267,10 +267,14 @@ static int server_stats(lua_State *L)
   const struct {
     const char *name;
     uint64_t value;
-  } all[] = {{"received", s.received},       {"invalid", s.invalid},
-             {"cookies_sent", s.cookies_sent}, {"accepted", s.accepted},
-             {"failed", s.failed},           {"refused", s.refused},
-             {"connections", s.connections}, {"handshakes", s.handshakes},
+  } all[] = {{"received", s.received},
+             {"invalid", s.invalid},
+             {"cookies_sent", s.cookies_sent},
+             {"accepted", s.accepted},
+             {"failed", s.failed},
+             {"refused", s.refused},
+             {"connections", s.connections},
+             {"handshakes", s.handshakes},
              {"waiting", s.waiting}};
   lua_createtable(L, 0, 9);
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -383,20 +387,16 @@ static void verifier_collect(qnl_state_t *G, void *obj)
 }
 
 static const qnl_method_t verifier_methods[] = {{"check", verifier_check, 0}, {NULL, NULL, 0}};
-qnl_class_t qnl_class_dtls_verifier = {.name = "qn.DtlsVerifier",
-                                       .methods = verifier_methods,
-                                       .collect = verifier_collect};
+qnl_class_t qnl_class_dtls_verifier = {
+    .name = "qn.DtlsVerifier", .methods = verifier_methods, .collect = verifier_collect};
 
 void qnl_open_dtls_server(lua_State *L, qnl_state_t *G)
 {
-  static const qnl_method_t functions[] = {{"dtls_endpoint", core_dtls_endpoint, 0},
-                                           {"dtls_serve", core_dtls_serve, 0},
-                                           {"dtls_configure", core_dtls_configure, 0},
-                                           {"dtls_own", core_dtls_own, 0},
-                                           {"dtls_notes", core_dtls_notes, 0},
-                                           {"dtls_note", core_dtls_note, 0},
-                                           {"dtls_verifier", core_dtls_verifier, 0},
-                                           {NULL, NULL, 0}};
+  static const qnl_method_t functions[] = {
+      {"dtls_endpoint", core_dtls_endpoint, 0},   {"dtls_serve", core_dtls_serve, 0},
+      {"dtls_configure", core_dtls_configure, 0}, {"dtls_own", core_dtls_own, 0},
+      {"dtls_notes", core_dtls_notes, 0},         {"dtls_note", core_dtls_note, 0},
+      {"dtls_verifier", core_dtls_verifier, 0},   {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_dtls_server);
   qnl_class_register(L, G, &qnl_class_dtls_verifier);
   qnl_setfuncs(L, G, functions);

@@ -16,7 +16,8 @@
 local qn = require "qn"
 
 local cert <const>, key <const> = assert(qn.tls.self_signed { names = { "localhost" } })
-local server <const> = assert(qn.dtls.listen("127.0.0.1", 0, { cert = cert, key = key, idle_timeout = 60 }))
+local server <const> = assert(qn.dtls.listen("127.0.0.1", 0,
+  { cert = cert, key = key, idle_timeout = 60 }))
 
 -- Each client is a task; its loop ends when the client closes, or when nothing has come for a minute.
 local serving <const> = qn.spawn(function()

@@ -18,7 +18,8 @@ local M = {}
 local CONNECT_S <const> = 30 -- the limit of a connect when none is given
 
 -- Options of the datagram socket.
-local BOTH <const> = { family = {}, v6only = {}, reuse_port = {}, receive_buffer = {}, send_buffer = {}, ttl = {} }
+local BOTH <const> = { family = {}, v6only = {}, reuse_port = {}, receive_buffer = {},
+  send_buffer = {}, ttl = {} }
 local BIND <const> = { mode = {} }
 local CONNECT <const> = { bind = {}, mode = {} }
 
@@ -34,7 +35,8 @@ end
 
 local LISTEN_RULES <const> = union(configuration.RULES, server.RULES, BOTH, BIND)
 local OVER_RULES <const> = union(configuration.RULES, server.RULES)
-local CONNECT_RULES <const> = union(configuration.RULES, configuration.CONNECTION, connection.RULES, BOTH, CONNECT)
+local CONNECT_RULES <const> = union(configuration.RULES, configuration.CONNECTION,
+  connection.RULES, BOTH, CONNECT)
 
 -- The options whose names are in one of the sets.
 local function only(opts, ...)
@@ -99,8 +101,8 @@ local function addresses_of(host, family, left)
     end
   end
   if #list == 0 then
-    return nil, core.error("dns", "host not found", { code = "HOST_NOT_FOUND", op = "connect", peer = host,
-      phase = "dns" })
+    return nil, core.error("dns", "host not found",
+      { code = "HOST_NOT_FOUND", op = "connect", peer = host, phase = "dns" })
   end
   return list
 end
@@ -158,8 +160,8 @@ function M.connect(host, port, opts)
   end
   for i, address in ipairs(list) do
     local found
-    found, err = connect_to(address, port, config, rest, opts, { host = host, port = port, left = left, opts = opts,
-      timeout = left() })
+    found, err = connect_to(address, port, config, rest, opts,
+      { host = host, port = port, left = left, opts = opts, timeout = left() })
     if found or i == #list or not LOST[err.kind] then
       return found, err
     end

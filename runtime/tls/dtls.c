@@ -117,8 +117,8 @@ int qn_dtls_connect(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_dtls_con
     return QN_E_INVALID;
   }
   tls.server = false;
-  tls.hooks = (qn_tls_hooks_t){.event = qn__dtls_event,
-                               .verify = opts->ask_verify ? on_verify : NULL};
+  tls.hooks =
+      (qn_tls_hooks_t){.event = qn__dtls_event, .verify = opts->ask_verify ? on_verify : NULL};
   qn_dtls_t *a;
   int rc = qn__dtls_make(e, c, &tls, &peer, opts->mtu, opts->retransmit_ms, &a);
   if (rc < 0) {
@@ -254,8 +254,7 @@ int qn_dtls_wait_up(qn_dtls_t *a, qn_op_t *op)
   switch (a->state) {
   case QN_DTLS_UP: return 0;
   case QN_DTLS_CLOSED: return a->error;
-  default:
-    return a->t->wait == QN__TLS_WAIT_VERIFY ? 1 : begin(a, &a->up, op, cancel_up);
+  default: return a->t->wait == QN__TLS_WAIT_VERIFY ? 1 : begin(a, &a->up, op, cancel_up);
   }
 }
 

@@ -142,8 +142,7 @@ static bool is_right(const qn_dtls_verifier_t *v, uint64_t now, const qn_addr_t 
     return false;
   }
   uint64_t period = h->cookie.data[0] == (uint8_t)now ? now : now - 1;
-  return make(v, period, peer, h, want) == 0 &&
-         CRYPTO_memcmp(want, h->cookie.data, v->size) == 0;
+  return make(v, period, peer, h, want) == 0 && CRYPTO_memcmp(want, h->cookie.data, v->size) == 0;
 }
 
 static void put(uint8_t *p, size_t value, int n)

@@ -20,8 +20,7 @@
 
 /* The peer of an established association begins anew, or its old ClientHello comes late. */
 static void hello_again(qn_dtls_endpoint_t *e, qn_dtls_t *a, qn_slice_t d,
-                        const qn__dtls_hello_t *h, const qn_addr_t *peer,
-                        const qn_udp_info_t *info)
+                        const qn__dtls_hello_t *h, const qn_addr_t *peer, const qn_udp_info_t *info)
 {
   if (memcmp(h->random, a->random, sizeof a->random) == 0) {
     qn__dtls_step(a, d, false); /* OpenSSL knows what is late */

@@ -52,10 +52,10 @@ struct qn_dtls {
   unsigned refs;
   qn_dtls_endpoint_t *e; /* NULL once closed */
   qn_tls_t *t;
-  qn_dtls_t *next; /* in the table */
-  qn_dtls_t *heir; /* same peer, begun anew, not proven yet (RFC 6347, 4.2.8) */
-  qn_dtls_t *elder; /* whose heir it is */
-  qn_list_t link;   /* server: e->shaking, then e->ready */
+  qn_dtls_t *next;     /* in the table */
+  qn_dtls_t *heir;     /* same peer, begun anew, not proven yet (RFC 6347, 4.2.8) */
+  qn_dtls_t *elder;    /* whose heir it is */
+  qn_list_t link;      /* server: e->shaking, then e->ready */
   qn_list_t note_link; /* server: e->notes */
   bool in_shaking, in_ready, in_notes, no_cookie;
   uint8_t note; /* qn_dtls_note_t */

@@ -1,7 +1,7 @@
 /* dtls_server.c: a server: ClientHellos, handshakes under way, who waits to be accepted.
  *
- * Called for ClientHellos of unknown peers, and of known ones that begin anew (RFC 6347, 4.2.8): the
- * established association stays until the new one has completed its handshake. Must not keep
+ * Called for ClientHellos of unknown peers, and of known ones that begin anew (RFC 6347, 4.2.8):
+ * the established association stays until the new one has completed its handshake. Must not keep
  * anything for a peer that has not sent its cookie back. Invariant: n_shaking and n_ready are the
  * lengths of their lists; both are limited, and an association is in one of them at most.
  */

@@ -50,9 +50,8 @@ static unsigned next_timeout(SSL *ssl, unsigned before_us)
 
 void qn__dtls_engine(qn_dtls_t *a)
 {
-  SSL_set_options(a->t->ssl, SSL_OP_NO_QUERY_MTU | (a->t->server && !a->no_cookie
-                                                        ? SSL_OP_COOKIE_EXCHANGE
-                                                        : 0));
+  SSL_set_options(a->t->ssl, SSL_OP_NO_QUERY_MTU |
+                                 (a->t->server && !a->no_cookie ? SSL_OP_COOKIE_EXCHANGE : 0));
   SSL_set_mtu(a->t->ssl, (long)a->mtu);
   DTLS_set_timer_cb(a->t->ssl, next_timeout);
 }
@@ -102,8 +101,8 @@ void qn__dtls_on_timer(qn_timer_t *timer)
     return;
   }
   struct timeval left;
-  if (a->t->wait == QN__TLS_WAIT_NONE && DTLSv1_get_timeout(a->t->ssl, &left) &&
-      left.tv_sec == 0 && left.tv_usec == 0) {
+  if (a->t->wait == QN__TLS_WAIT_NONE && DTLSv1_get_timeout(a->t->ssl, &left) && left.tv_sec == 0 &&
+      left.tv_usec == 0) {
     a->stats.retransmissions++;
     if (++a->timeouts == TIMEOUTS_FALLBACK && a->mtu > QN_DTLS_MTU_FALLBACK) {
       (void)qn_dtls_set_mtu(a, QN_DTLS_MTU_FALLBACK);

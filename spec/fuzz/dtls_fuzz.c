@@ -1,8 +1,9 @@
 /* A server of DTLS fed with datagrams: unknown peers, half a handshake, an established connection.
  *
  * First byte: 1 cookies off, 2 behind a real handshake, 4 behind the client's first datagrams. Then
- * datagrams: two bytes (sender 0 or 1 in the top bit, size), their bytes. Nothing may crash or leak,
- * nothing be kept for a sender without a cookie, and no answer to one be longer than its question.
+ * datagrams: two bytes (sender 0 or 1 in the top bit, size), their bytes. Nothing may crash or
+ * leak, nothing be kept for a sender without a cookie, and no answer to one be longer than its
+ * question.
  */
 #define TEST_UNUSED __attribute__((unused))
 

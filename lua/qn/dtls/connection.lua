@@ -31,7 +31,8 @@ M.used = setmetatable({}, { __mode = "k" }) -- connection -> configuration
 ---Throws when these are not a host and a port.
 function M.check_peer(host, port, where, level)
   local kind = type(host)
-  if (kind ~= "string" or host == "") and not (kind == "userdata" and pcall(require "qn.address", host)) then
+  local is_address = kind == "userdata" and pcall(require "qn.address", host)
+  if (kind ~= "string" or host == "") and not is_address then
     error(("bad argument #1 to '%s' (host name or address expected, got %s)"):format(where,
       host == "" and "an empty string" or kind), level + 1)
   elseif math.type(port) ~= "integer" or port < 1 or port > 65535 then

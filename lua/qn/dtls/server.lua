@@ -135,7 +135,9 @@ function M.serve(endpoint, config, opts)
   local ask_sni, ask_verify = asks_something(config, opts)
   local ok
   ok, err = core.dtls_serve(endpoint, config, {
-    verifier = verifier, max_connections = opts.max_connections, max_handshakes = opts.max_handshakes,
+    verifier = verifier, max_connections = opts.max_connections,
+    max_handshakes = opts.max_handshakes, handshake_timeout = opts.handshake_timeout,
+    idle_timeout = opts.idle_timeout, mtu = opts.mtu,
     handshake_timeout = opts.handshake_timeout, idle_timeout = opts.idle_timeout, mtu = opts.mtu,
     retransmit_timeout = opts.retransmit_timeout, ask_sni = ask_sni, ask_verify = ask_verify,
   })

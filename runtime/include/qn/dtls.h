@@ -17,25 +17,25 @@ typedef struct qn_dtls_endpoint qn_dtls_endpoint_t;
 typedef struct qn_dtls qn_dtls_t;
 
 /* Limits and defaults. */
-#define QN_DTLS_MTU_DEFAULT 1200u         /* bytes of a datagram that is sent (payload of UDP) */
-#define QN_DTLS_MTU_MIN 228u              /* 256 without the headers of UDP and IPv4 */
-#define QN_DTLS_MTU_MAX 16717u            /* a record of 16,384 bytes with all that is around it */
-#define QN_DTLS_MTU_FALLBACK 548u         /* after two timeouts of a handshake */
-#define QN_DTLS_QUEUE_MAX 256u            /* received messages that nobody has taken yet */
-#define QN_DTLS_QUEUE_BYTES 262144u       /* and their bytes; what is beyond is dropped, counted */
-#define QN_DTLS_CONNECTIONS_MAX 10000u    /* default of a server's limit */
-#define QN_DTLS_HANDSHAKES_MAX 256u       /* default of handshakes that are under way */
+#define QN_DTLS_MTU_DEFAULT 1200u      /* bytes of a datagram that is sent (payload of UDP) */
+#define QN_DTLS_MTU_MIN 228u           /* 256 without the headers of UDP and IPv4 */
+#define QN_DTLS_MTU_MAX 16717u         /* a record of 16,384 bytes with all that is around it */
+#define QN_DTLS_MTU_FALLBACK 548u      /* after two timeouts of a handshake */
+#define QN_DTLS_QUEUE_MAX 256u         /* received messages that nobody has taken yet */
+#define QN_DTLS_QUEUE_BYTES 262144u    /* and their bytes; what is beyond is dropped, counted */
+#define QN_DTLS_CONNECTIONS_MAX 10000u /* default of a server's limit */
+#define QN_DTLS_HANDSHAKES_MAX 256u    /* default of handshakes that are under way */
 #define QN_DTLS_HANDSHAKE_TIMEOUT_MS 10000u
 #define QN_DTLS_IDLE_TIMEOUT_MS 300000u   /* default for servers; clients: none */
 #define QN_DTLS_RETRANSMIT_FIRST_MS 1000u /* RFC 6347, 4.2.4.1: doubled each time */
 #define QN_DTLS_RETRANSMIT_MIN_MS 20u
 #define QN_DTLS_RETRANSMIT_MAX_MS 60000u
-#define QN_DTLS_NOTES_MAX 64u             /* failed handshakes that nobody has looked at */
-#define QN_DTLS_EVENTS_MAX 32u            /* events of an association, likewise */
-#define QN_DTLS_SECRET_MIN 16u            /* bytes of a cookie secret */
+#define QN_DTLS_NOTES_MAX 64u  /* failed handshakes that nobody has looked at */
+#define QN_DTLS_EVENTS_MAX 32u /* events of an association, likewise */
+#define QN_DTLS_SECRET_MIN 16u /* bytes of a cookie secret */
 #define QN_DTLS_SECRET_MAX 1024u
-#define QN_DTLS_COOKIE_LIFE_S 60u         /* a cookie is taken for one to two of these */
-#define QN_DTLS_REPLY_MAX 60u             /* bytes of a HelloVerifyRequest */
+#define QN_DTLS_COOKIE_LIFE_S 60u /* a cookie is taken for one to two of these */
+#define QN_DTLS_REPLY_MAX 60u     /* bytes of a HelloVerifyRequest */
 
 /* --- cookies ---------------------------------------------------------------------------------- */
 
@@ -59,12 +59,12 @@ QN_API int qn_dtls_endpoint_new(qn_loop_t *loop, qn_udp_t *u, bool owned, qn_dtl
 typedef struct qn_dtls_serve {
   bool no_cookies;
   const qn_dtls_verifier_t *verifier; /* not with no_cookies; must live as long as the endpoint */
-  uint32_t max_connections, max_handshakes;        /* 0: the default */
-  uint64_t handshake_timeout_ms, idle_timeout_ms;  /* UINT64_MAX: none, 0: the default */
-  uint32_t mtu;                                    /* 0: the default */
-  uint32_t retransmit_ms; /* first wait for an answer, 0: the default */
-  bool ask_sni, ask_verify; /* questions come as notes (qn_dtls_note) */
-  bool notes;               /* failed handshakes do, too */
+  uint32_t max_connections, max_handshakes;       /* 0: the default */
+  uint64_t handshake_timeout_ms, idle_timeout_ms; /* UINT64_MAX: none, 0: the default */
+  uint32_t mtu;                                   /* 0: the default */
+  uint32_t retransmit_ms;                         /* first wait for an answer, 0: the default */
+  bool ask_sni, ask_verify;                       /* questions come as notes (qn_dtls_note) */
+  bool notes;                                     /* failed handshakes do, too */
 } qn_dtls_serve_t;
 QN_API int qn_dtls_serve(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_dtls_serve_t *opts);
 QN_API int qn_dtls_configure(qn_dtls_endpoint_t *e, qn_tls_config_t *c, bool ask_sni,
@@ -94,12 +94,12 @@ QN_API bool qn_dtls_is_listening(const qn_dtls_endpoint_t *e);
 QN_API bool qn_dtls_endpoint_is_closed(const qn_dtls_endpoint_t *e);
 
 typedef struct qn_dtls_endpoint_stats {
-  uint64_t received;       /* datagrams */
-  uint64_t invalid;        /* of unknown peers and no ClientHello, or not well formed */
-  uint64_t cookies_sent;   /* HelloVerifyRequests */
-  uint64_t accepted;       /* handshakes that were completed */
-  uint64_t failed;         /* handshakes that failed, timed out or were pushed out */
-  uint64_t refused;        /* peers with a right cookie for whom there was no room */
+  uint64_t received;     /* datagrams */
+  uint64_t invalid;      /* of unknown peers and no ClientHello, or not well formed */
+  uint64_t cookies_sent; /* HelloVerifyRequests */
+  uint64_t accepted;     /* handshakes that were completed */
+  uint64_t failed;       /* handshakes that failed, timed out or were pushed out */
+  uint64_t refused;      /* peers with a right cookie for whom there was no room */
   uint32_t connections, handshakes, waiting; /* now; waiting: not accepted yet */
 } qn_dtls_endpoint_stats_t;
 QN_API void qn_dtls_endpoint_get_stats(const qn_dtls_endpoint_t *e, qn_dtls_endpoint_stats_t *out);
@@ -159,7 +159,7 @@ QN_API bool qn_dtls_take_event(qn_dtls_t *a, int *event, int *value);
 
 typedef struct qn_dtls_stats {
   uint64_t received, received_bytes, sent, sent_bytes; /* messages */
-  uint64_t dropped;         /* queue full */
+  uint64_t dropped;                                    /* queue full */
   uint64_t discarded;       /* not authentic, replayed, or of an old handshake */
   uint64_t retransmissions; /* of handshake flights, by the timer */
   uint32_t queued;

@@ -65,8 +65,9 @@ describe("DTLS over a bad path", function()
       counts[direction] = done and counts[direction] or n
       return data
     end)
-    local c <close> = assert(connect(relay.port, more))
+    local c = assert(connect(relay.port, more))
     done = true
+    c:close()
     return counts
   end
 

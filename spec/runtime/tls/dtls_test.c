@@ -1,7 +1,8 @@
-/* dtls_test.c: DTLS from C, without a network: datagrams of two endpoints are handed over by the test,
- * in any order, cut, changed or not at all; every allocation fails once.
- * covers: runtime/tls/dtls_bio.c, runtime/tls/dtls_cookie.c, runtime/tls/dtls_endpoint.c,
- * runtime/tls/dtls_server.c, runtime/tls/dtls_shake.c, runtime/tls/dtls_table.c
+/* covers: runtime/tls/dtls_bio.c runtime/tls/dtls_cookie.c runtime/tls/dtls_endpoint.c
+ * runtime/tls/dtls_server.c runtime/tls/dtls_shake.c runtime/tls/dtls_table.c
+ *
+ * DTLS from C, without a network: datagrams of two endpoints are handed over by the test, in any
+ * order, cut, changed or not at all; every allocation fails once.
  */
 #include "test.h"
 
@@ -299,7 +300,8 @@ TEST(a_hello_is_read_with_care)
   path_open(true);
   packet_t hello = first_hello();
   CHECK(qn__dtls_parse_hello(hello.d, &h));
-  for (size_t n = 0; n < hello.d.size; n++) { /* in a block of its own, so that a look beyond is seen */
+  for (size_t n = 0; n < hello.d.size;
+       n++) { /* in a block of its own, so that a look beyond is seen */
     uint8_t *copy = malloc(n + 1);
     memcpy(copy, hello.d.data, n);
     CHECK(!qn__dtls_parse_hello((qn_slice_t){copy, n}, &h));
