@@ -287,6 +287,35 @@ describe("examples", function()
     assert.truthy(out:find("\n  expired 1[01] days ago, EC P%-256\n"), out)
   end)
 
+  it("tls_echo_server.lua: trusted by its file, echoes, changes its certificate", function()
+    local folder = program.scratch()
+    local pem = folder .. "/echo.pem"
+    do
+      local server <close> = serve("tls_echo_server.lua", 0, pem)
+      assert.equal((quoted("tls_echo_server.lua"):gsub("4007", server.port)), (server:output()))
+      local first <close> = assert(qn.tls.connect("localhost", server.port, { ca = pem, family = "ipv4" }))
+      assert(first:write("one\n"))
+      assert.equal("one", first:read("l", { timeout = 10 }))
+      os.execute("kill -HUP " .. server.pid)
+      program.until_true("a second certificate", function()
+        return select(2, select(2, server:output()):gsub("certificate with SHA%-256 %x+\n", "")) == 2
+      end)
+      local second <close> = assert(qn.tls.connect("localhost", server.port, { ca = pem, family = "ipv4" }))
+      assert.is_false(first:tls().peer == second:tls().peer)
+      for _, socket in ipairs { first, second } do
+        assert(socket:write("two\n"))
+        assert.equal("two", socket:read("l", { timeout = 10 }))
+      end
+      local plain <close> = assert(qn.tcp.connect("127.0.0.1", server.port))
+      plain:write("hello\r\n")
+      plain:read("a", { timeout = 10 })
+      program.until_true("the report", function()
+        return select(2, server:output()):find("handshake 127.0.0.1:%d+: ")
+      end)
+    end
+    program.remove(folder)
+  end)
+
   it("mutual_tls.lua: guests with and without a certificate", function()
     assert.equal(quoted("mutual_tls.lua"), run("mutual_tls.lua"))
   end)
