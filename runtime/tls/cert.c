@@ -100,8 +100,7 @@ int qn_cert_to_pem(const qn_cert_t *cert, qn_cert_bytes_t *out)
   return qn__ossl_take(bio, ok, -ENOMEM, &out->data, &out->size);
 }
 
-/* Some values are printed as they are: nothing that steers a terminal, and valid UTF-8. */
-static void make_harmless(uint8_t *text, size_t size)
+void qn__cert_harmless(uint8_t *text, size_t size)
 {
   const uint8_t *p = text, *end = text + size;
   while (p < end) {
@@ -121,7 +120,7 @@ int qn_cert_to_text(const qn_cert_t *cert, qn_cert_bytes_t *out)
   bool ok = bio != NULL && X509_print_ex(bio, cert->x509, flags, 0) == 1;
   int rc = qn__ossl_take(bio, ok, QN_E_CERT_FORMAT, &out->data, &out->size);
   if (rc == 0) {
-    make_harmless(out->data, out->size);
+    qn__cert_harmless(out->data, out->size);
   }
   return rc;
 }

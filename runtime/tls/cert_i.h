@@ -34,6 +34,9 @@ void qn__trust_lazy_attach(X509_STORE *store);
 /* Takes over one reference of `x509`, also when it fails (NULL: out of memory). */
 qn_cert_t *qn__cert_wrap(X509 *x509);
 
+/* Of text that may hold anything: what would steer a terminal or is no UTF-8 becomes dots. */
+void qn__cert_harmless(uint8_t *text, size_t size);
+
 /* cert_list.c */
 int qn__list_name(const X509_NAME *name, qn_cert_list_t *out);
 int qn__list_general(const GENERAL_NAMES *names, qn_cert_list_t *out);

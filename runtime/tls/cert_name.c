@@ -26,10 +26,9 @@ int qn__cert_refuse(qn_cert_why_t *why, int code, const char *format, ...)
   va_start(arguments, format);
   vsnprintf(why->text, sizeof why->text, format, arguments);
   va_end(arguments);
-  for (char *p = why->text; *p != '\0'; p++) {
-    if ((unsigned char)*p < ' ' || *p == 0x7f) {
-      *p = '?';
-    }
+  qn__cert_harmless((uint8_t *)why->text, strlen(why->text));
+  for (char *p = why->text; (p = strchr(p, '\n')) != NULL;) {
+    *p = '.'; /* a message is one line */
   }
   return code;
 }

@@ -116,6 +116,9 @@ int qn_csr_to_text(const qn_csr_t *csr, qn_cert_bytes_t *out)
   unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
   bool ok = bio != NULL && X509_REQ_print_ex(bio, csr->req, flags, 0) == 1;
   int rc = qn__ossl_take(bio, ok, QN_E_CERT_FORMAT, &out->data, &out->size);
+  if (rc == 0) {
+    qn__cert_harmless(out->data, out->size);
+  }
   ERR_clear_error(); /* of what cannot be printed */
   return rc;
 }
@@ -126,7 +129,8 @@ bool qn_csr_equal(const qn_csr_t *a, const qn_csr_t *b)
 {
   qn_cert_bytes_t one = {NULL, 0}, other = {NULL, 0};
   bool same = a == b || (qn_csr_to_der(a, &one) == 0 && qn_csr_to_der(b, &other) == 0 &&
-                         one.size == other.size && memcmp(one.data, other.data, one.size) == 0);
+                         one.data != NULL && other.data != NULL && one.size == other.size &&
+                         memcmp(one.data, other.data, one.size) == 0);
   qn_free(one.data);
   qn_free(other.data);
   return same;

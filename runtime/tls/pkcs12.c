@@ -108,13 +108,13 @@ static request_t *new_request(int64_t (*run)(qn_work_t *w), const char *pass, si
     return NULL;
   }
   r->work = (qn_work_t){.run = run, .free = free_request};
-  r->pass_size = pass_size;
+  r->pass_size = pass != NULL ? pass_size : 0;
   r->pass = pass != NULL ? qn_calloc(1, pass_size + 1) : NULL;
   if (pass != NULL && r->pass == NULL) {
     qn_free(r);
     return NULL;
   }
-  if (pass_size > 0) {
+  if (r->pass != NULL && pass_size > 0) {
     memcpy(r->pass, pass, pass_size);
   }
   return r;

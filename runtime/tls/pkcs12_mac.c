@@ -160,7 +160,7 @@ static int check_pbmac1(const uint8_t *data, size_t size, const X509_ALGOR *algo
              : qn__pkcs12_spend(budget, m.count, why);
   }
   if (rc == 0) {
-    int good = compare(&m, data, size, *pass, pass_size);
+    int good = m.salt == NULL ? -1 : compare(&m, data, size, *pass, pass_size);
     rc = good < 0 ? damaged(why) : good == 0 ? wrong_pass(*pass, why) : 0;
     *pass = rc == 0 && *pass == NULL ? "" : *pass;
   }

@@ -105,6 +105,10 @@ describe("a certificate request", function()
     request = assert(tls.certificate_request("text before\n" .. read "g.csr"))
     assert.is_true(request:verify())
     assert.same({ "g.example" }, request.names.dns)
+    sh [[openssl req -new -key g.key -subj "/CN=$(printf 'a\033[31m\377b')" -out n.csr]]
+    local text = assert(tls.certificate_request(read "n.csr")):to_text()
+    assert.truthy(utf8.len(text))
+    assert.falsy(text:find("\27", 1, true))
     sh "openssl req -new -key g.key -subj / -newhdr -out n.csr"
     request = assert(tls.certificate_request(read "n.csr"))
     assert.same({}, request.subject)

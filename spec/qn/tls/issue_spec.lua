@@ -124,6 +124,11 @@ describe("qn.tls.self_signed", function()
     for _, name in ipairs { "@x", "a@", "ä@x", "a b@x", "a@b@c", "<a@b>", ("a"):rep(65) .. "@b" } do
       refused("INVALID", "is not a mail address", tls.self_signed { names = { email = name }, key = root_key })
     end
+    for _, name in ipairs { "a\nb\27[31m", "a\xffb", ("ä"):rep(60) .. " ", "a" .. ("ä"):rep(60) .. " " } do
+      local _, err = tls.self_signed { names = name, key = root_key } -- one line that steers no terminal
+      assert.truthy(utf8.len(err.message), err.message)
+      assert.falsy(err.message:find("%c"))
+    end
     refused("INVALID", "'x' is not an IP address", tls.self_signed { names = { ip = "x" }, key = root_key })
     refused("INVALID", "'/x' is not a URI", tls.self_signed { names = { uri = "/x" }, key = root_key })
     refused("LIMIT", "4096 bytes", tls.self_signed { names = ("a"):rep(5000), key = root_key })
