@@ -87,7 +87,7 @@ function Streams:serving(server, f, serve)
       end
     end, { on_error = function(err) assert(qn.is_error(err), tostring(err)) end })
   end)
-  local done <close> = setmetatable({}, { __close = function()
+  local _ <close> = setmetatable({}, { __close = function()
     listener:close()
     task:cancel()
     task:join()

@@ -169,7 +169,8 @@ describe("qn.tls.connect", function()
       { tls = { server = true } })
     throws.call(assert, "port", qn.tls, "connect", "localhost", 70000)
     local socket <close> = qn.tcp.socket()
-    throws.method(assert, "connect: option 'tls' must be true, options or a qn.TlsConfiguration, got number", socket, "connect", "localhost", 1, { tls = 7 })
+    throws.method(assert, "connect: option 'tls' must be true, options or a qn.TlsConfiguration, got number",
+      socket, "connect", "localhost", 1, { tls = 7 })
   end)
 
   it("that is cancelled leaves nothing", function()

@@ -1,5 +1,4 @@
 /* qn_stream_hold: what is written before a layer comes waits for it, and never passes below. */
-/* covers: runtime/stream/filter.c */
 #include "runtime/stream/seal.h"
 
 /* A held stream before it is connected, then connected. */
