@@ -41,7 +41,7 @@ local function connected(server, opts, f)
 end
 
 describe("certificates of clients", function()
-  it("SSL-26: VerifyPeer needs a certificate of the client; without one it is NoPeerCertificate", function()
+  it("SSL-26 VerifyPeer needs a certificate of the client; without one it is NoPeerCertificate", function()
     local server <close> = listen { verify = "peer", ca = root }
     connected(server, guest, function(_, socket)
       assert.equal("guest@example.test", socket:tls().peer.names.email[1])
@@ -61,7 +61,7 @@ describe("certificates of clients", function()
 end)
 
 describe("the server pattern", function()
-  it("SSL-28: by hand: a descriptor, a certificate, startServerEncryption", function()
+  it("SSL-28 by hand: a descriptor, a certificate, startServerEncryption", function()
     local server <close> = assert(qn.tcp.listen("127.0.0.1", 0))
     local task = connecting(server)
     local socket <close> = assert(server:accept(20))
@@ -72,7 +72,7 @@ describe("the server pattern", function()
     client:close()
   end)
 
-  it("SSL-28: at once: qn.tls.listen", function()
+  it("SSL-28 at once: qn.tls.listen", function()
     local server <close> = listen()
     connected(server, nil, function(client, socket)
       client:write("at once\n")
@@ -82,7 +82,7 @@ describe("the server pattern", function()
 end)
 
 describe("QSslServer", function()
-  it("Q5-77: sslConfiguration; newConnection comes after the encryption", function()
+  it("Q5-77 sslConfiguration; newConnection comes after the encryption", function()
     local server <close> = listen { alpn = "x" }
     assert.same({ "x" }, server:configuration().alpn)
     local came = qn.spawn(server.wait, server, "new_connection", 20)
@@ -93,7 +93,7 @@ describe("QSslServer", function()
     select(2, task:join()):close()
   end)
 
-  it("Q5-77: handshakeTimeout, 5 s unless told", function()
+  it("Q5-77 handshakeTimeout, 5 s unless told", function()
     local server <close> = listen { handshake_timeout = 0.02 }
     local failing = qn.spawn(server.wait, server, "handshake_error")
     qn.yield()
@@ -103,7 +103,7 @@ describe("QSslServer", function()
     assert.equal(1, server:stats().timed_out)
   end)
 
-  it("Q5-77: signals of each socket: startedEncryptionHandshake, then its own", function()
+  it("Q5-77 signals of each socket: startedEncryptionHandshake, then its own", function()
     local server <close> = listen { verify = "peer", ca = other.cert }
     local seen = {}
     local function note(name)
@@ -131,7 +131,7 @@ describe("QSslServer", function()
     assert.truthy(text:find("^peer_verify_error CERT_.-, ssl_errors %d, encrypted nil, alert_received close_notify$"), text)
   end)
 
-  it("Q5-77: errorOccurred", function()
+  it("Q5-77 errorOccurred", function()
     local server <close> = listen()
     local told
     server:on("handshake_error", function(err, peer) told = { err, peer } end)
@@ -145,7 +145,7 @@ describe("QSslServer", function()
 end)
 
 describe("servers beyond QSslSocket", function()
-  it("WEAK-32: what QSslSocket has not: SNI, choice of ALPN, reload, keys of tickets", function()
+  it("WEAK-32 what QSslSocket has not: SNI, choice of ALPN, reload, keys of tickets", function()
     local server <close> = listen {
       sni = { ["other.test"] = other },
       alpn = function(names) return names[#names] end,
