@@ -28,6 +28,8 @@ int qn__trust_add_system(X509_STORE *store);
 /* trust_lazy.c: takes the certificates of PEM text into the process's index, which is not decoded
  * before it is needed. Only while no other thread can know. */
 int qn__trust_lazy_read(const char *pem, size_t size);
+/* The subject of a certificate in DER, without decoding the rest of it; the caller frees it. */
+X509_NAME *qn__trust_lazy_subject(const uint8_t *der, long size);
 /* `store` finds them from now on. */
 void qn__trust_lazy_attach(X509_STORE *store);
 

@@ -48,8 +48,16 @@ static bool step(const uint8_t **p, const uint8_t *end, int want, bool into)
   return true;
 }
 
-/* The subject of a certificate, without decoding the rest of it. */
-static X509_NAME *subject_of(const uint8_t *der, long size)
+/* What is encoded in a strange way is decoded whole. */
+static X509_NAME *slow_subject(const uint8_t *der, long size)
+{
+  X509 *x509 = d2i_X509(NULL, &der, size);
+  X509_NAME *name = x509 != NULL ? X509_NAME_dup(X509_get_subject_name(x509)) : NULL;
+  X509_free(x509);
+  return name;
+}
+
+X509_NAME *qn__trust_lazy_subject(const uint8_t *der, long size)
 {
   const uint8_t *p = der, *end = der + size;
   bool ok = step(&p, end, V_ASN1_SEQUENCE, true);
@@ -61,13 +69,14 @@ static X509_NAME *subject_of(const uint8_t *der, long size)
   for (int i = 0; i < 3; i++) { /* algorithm, issuer, validity */
     ok = ok && step(&p, end, V_ASN1_SEQUENCE, false);
   }
-  return ok ? d2i_X509_NAME(NULL, &p, end - p) : NULL;
+  X509_NAME *name = ok ? d2i_X509_NAME(NULL, &p, end - p) : NULL;
+  return name != NULL ? name : slow_subject(der, size);
 }
 
 static int add(uint8_t *der, long size, bool aux)
 {
   int ok = 0;
-  X509_NAME *name = subject_of(der, size);
+  X509_NAME *name = qn__trust_lazy_subject(der, size);
   unsigned long hash = name != NULL ? X509_NAME_hash_ex(name, NULL, NULL, &ok) : 0;
   X509_NAME_free(name);
   ERR_clear_error();
