@@ -50,7 +50,27 @@ static int fail(lua_State *L, const qn_dtls_t *a, int code, const char *op)
 
 /* --- one userdata per association ------------------------------------------------------------- */
 
-static const char key_all = 0; /* association -> userdata (weak values) */
+/* association -> userdata, configuration of C -> userdata (weak values) */
+static const char key_all = 0, key_configs = 0;
+
+void qnl_dtls_know_config(lua_State *L, int idx)
+{
+  const qnl_tls_config_t *config = qnl_check_tls_config(L, idx);
+  idx = lua_absindex(L, idx);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_configs);
+  lua_pushvalue(L, idx);
+  lua_rawsetp(L, -2, config->c);
+  lua_pop(L, 1);
+}
+
+/* The userdata on top holds on to its configuration: in a handshake, and for who asks. */
+static void hold_config(lua_State *L, const qn_dtls_t *a)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_configs);
+  lua_rawgetp(L, -1, qn_dtls_config(a));
+  lua_setiuservalue(L, -3, 2);
+  lua_pop(L, 1);
+}
 
 qnl_dtls_t *qnl_push_dtls(lua_State *L, int endpoint, qn_dtls_t *a)
 {
@@ -58,6 +78,7 @@ qnl_dtls_t *qnl_push_dtls(lua_State *L, int endpoint, qn_dtls_t *a)
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_all);
   if (lua_rawgetp(L, -1, a) == LUA_TUSERDATA) {
     lua_remove(L, -2);
+    hold_config(L, a);
     qn_dtls_release(a);
     return lua_touserdata(L, -1);
   }
@@ -73,6 +94,7 @@ qnl_dtls_t *qnl_push_dtls(lua_State *L, int endpoint, qn_dtls_t *a)
   lua_pushvalue(L, -1);
   lua_rawsetp(L, -3, a);
   lua_remove(L, -2);
+  hold_config(L, a);
   return u;
 }
 
@@ -158,10 +180,8 @@ static int core_dtls_begin(lua_State *L)
         L, &(qnl_errinfo_t){
                .code = rc, .op = "connect", .phase = "tls", .message = *why != 0 ? why : NULL});
   }
-  qnl_dtls_t *u = qnl_push_dtls(L, 1, a);
-  u->handed = true;
-  lua_pushvalue(L, 2); /* its functions are asked in the handshake */
-  lua_setiuservalue(L, -2, 2);
+  qnl_dtls_know_config(L, 2);
+  qnl_push_dtls(L, 1, a)->handed = true;
   return 1;
 }
 
@@ -216,6 +236,9 @@ static int core_dtls_answer(lua_State *L)
     qn_tls_answer_config(t, NULL, QN_E_TLS);
   } else {
     qnl_tls_config_t *config = lua_isnil(L, 2) ? NULL : qnl_check_tls_config(L, 2);
+    if (config != NULL) {
+      qnl_dtls_know_config(L, 2);
+    }
     qn_tls_answer_config(t, config != NULL ? config->c : NULL, 0);
   }
   return 0;
@@ -575,6 +598,8 @@ static int dtls_stats(lua_State *L)
 static int core_dtls_facts(lua_State *L)
 {
   qnl_push_tls_facts(L, qn_dtls_tls(check(L)->a));
+  lua_getiuservalue(L, 1, 2);
+  lua_setfield(L, -2, "configuration");
   return 1;
 }
 
@@ -624,12 +649,15 @@ void qnl_open_dtls(lua_State *L, qnl_state_t *G)
       {"dtls_answer", core_dtls_answer, 0}, {"dtls_ignore_all", core_dtls_ignore_all, 0},
       {"dtls_event", core_dtls_event, 0},   {"dtls_watch", core_dtls_watch, 0},
       {"dtls_facts", core_dtls_facts, 0},   {NULL, NULL, 0}};
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_all);
+  static const char *const weak[] = {&key_all, &key_configs};
+  for (int i = 0; i < 2; i++) {
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, weak[i]);
+  }
   qnl_class_register(L, G, &qnl_class_dtls);
   qnl_setfuncs(L, G, functions);
   qnl_open_dtls_server(L, G);

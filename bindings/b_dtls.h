@@ -13,7 +13,7 @@
 #include "qn/dtls.h"
 
 /* User values of an endpoint; of a connection the first is its endpoint, the second its
- * configuration. */
+ * configuration, as soon as it is known. */
 enum { QNL_DTLS_SOCKET = 1, QNL_DTLS_OWN = 2, QNL_DTLS_VERIFIER = 3, QNL_DTLS_VALUES = 3 };
 
 typedef struct qnl_dtls_endpoint {
@@ -32,6 +32,8 @@ typedef struct qnl_dtls {
 qnl_dtls_t *qnl_push_dtls(lua_State *L, int endpoint, qn_dtls_t *a);
 /* Pushes why it failed or ended. */
 void qnl_dtls_push_error(lua_State *L, const qn_dtls_t *a, int code, const char *op);
+/* Notes the configuration at `idx`, so that connections of a server find theirs. */
+void qnl_dtls_know_config(lua_State *L, int idx);
 void qnl_open_dtls_server(lua_State *L, qnl_state_t *G);
 
 #endif

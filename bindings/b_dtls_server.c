@@ -117,6 +117,13 @@ static int core_dtls_configure(lua_State *L)
   return 1;
 }
 
+/* core.dtls_know(configuration): it may be that of a connection */
+static int core_dtls_know(lua_State *L)
+{
+  qnl_dtls_know_config(L, 1);
+  return 0;
+}
+
 /* core.dtls_own(endpoint) -> table: what Lua keeps as long as the endpoint lives */
 static int core_dtls_own(lua_State *L)
 {
@@ -395,6 +402,7 @@ void qnl_open_dtls_server(lua_State *L, qnl_state_t *G)
   static const qnl_method_t functions[] = {
       {"dtls_endpoint", core_dtls_endpoint, 0},   {"dtls_serve", core_dtls_serve, 0},
       {"dtls_configure", core_dtls_configure, 0}, {"dtls_own", core_dtls_own, 0},
+                                           {"dtls_know", core_dtls_know, 0},
       {"dtls_notes", core_dtls_notes, 0},         {"dtls_note", core_dtls_note, 0},
       {"dtls_verifier", core_dtls_verifier, 0},   {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_dtls_server);

@@ -406,6 +406,7 @@ int qn_dtls_send(qn_dtls_t *a, qn_slice_t data)
 qn_dtls_state_t qn_dtls_state(const qn_dtls_t *a) { return a->state; }
 int qn_dtls_error(const qn_dtls_t *a) { return a->error; }
 qn_tls_t *qn_dtls_tls(const qn_dtls_t *a) { return a->t; }
+qn_tls_config_t *qn_dtls_config(const qn_dtls_t *a) { return qn__tls_effective(a->t); }
 qn_udp_t *qn_dtls_socket(const qn_dtls_t *a) { return a->e != NULL ? a->e->u : NULL; }
 void qn_dtls_peer(const qn_dtls_t *a, qn_addr_t *out) { *out = a->peer; }
 

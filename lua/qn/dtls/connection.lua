@@ -24,8 +24,6 @@ M.RULES = {
   on_ssl_errors = { type = "function" },
 }
 
-M.used = setmetatable({}, { __mode = "k" }) -- connection -> configuration
-
 -- The handshake -------------------------------------------------------------------------------------
 
 ---Throws when these are not a host and a port.
@@ -91,7 +89,6 @@ function M.shake(endpoint, config, rest, how)
     return nil, err
   end
   local g <close> = setmetatable({ connection = connection }, guard)
-  M.used[connection] = config
   if rest.ignore then
     core.dtls_ignore_all(connection)
   end
@@ -115,9 +112,7 @@ end
 ---Qt rows: Q5-71.
 ---@return qn.TlsFacts
 function Connection:tls()
-  local facts = core.dtls_facts(self)
-  facts.configuration = M.used[self]
-  return facts
+  return core.dtls_facts(self)
 end
 
 -- Events --------------------------------------------------------------------------------------------

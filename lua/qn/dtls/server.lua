@@ -116,8 +116,13 @@ local function need_notes(server, on)
   end
 end
 
+-- Also tells C whose connections there may be.
 local function asks_something(config, opts)
   local fields = core.tls_own(config)
+  core.dtls_know(config)
+  for _, other in pairs(type(fields.sni) == "table" and fields.sni or {}) do
+    core.dtls_know(other)
+  end
   return type(fields.sni) == "function", fields.ignore_errors == true or opts.on_ssl_errors ~= nil
 end
 
@@ -138,7 +143,6 @@ function M.serve(endpoint, config, opts)
     verifier = verifier, max_connections = opts.max_connections,
     max_handshakes = opts.max_handshakes, handshake_timeout = opts.handshake_timeout,
     idle_timeout = opts.idle_timeout, mtu = opts.mtu,
-    handshake_timeout = opts.handshake_timeout, idle_timeout = opts.idle_timeout, mtu = opts.mtu,
     retransmit_timeout = opts.retransmit_timeout, ask_sni = ask_sni, ask_verify = ask_verify,
   })
   if not ok then

@@ -150,6 +150,9 @@ QN_API qn_dtls_state_t qn_dtls_state(const qn_dtls_t *a);
 QN_API int qn_dtls_error(const qn_dtls_t *a); /* why it is closed; 0: it is not */
 /* Facts, questions and sessions; lives as long as the association. */
 QN_API qn_tls_t *qn_dtls_tls(const qn_dtls_t *a);
+/* The configuration that counts for it: that which it began with, or the one that was chosen by name.
+ * Not retained. */
+QN_API qn_tls_config_t *qn_dtls_config(const qn_dtls_t *a);
 QN_API qn_udp_t *qn_dtls_socket(const qn_dtls_t *a); /* NULL: it is over */
 QN_API void qn_dtls_peer(const qn_dtls_t *a, qn_addr_t *out);
 /* Events (QN_TLS_EVENT_...) in order, from the first call on: 0, QN_AGAIN, QN_E_BUSY, QN_E_CLOSED
