@@ -93,6 +93,11 @@ void qnl_note(const qnl_stream_t *u, int event, int64_t arg)
   }
 }
 
+bool qnl_observed(const qnl_stream_t *u, unsigned events)
+{
+  return u->emitter != NULL && (u->emitter->mask & events) != 0;
+}
+
 static void listener_observer(qn_listener_t *l, char event, int err, void *data)
 {
   (void)l;

@@ -114,7 +114,10 @@ static void on_sni(qn_tls_t *t, const char *name, void *arg)
 static void on_verify(qn_tls_t *t, void *arg)
 {
   qnl_tls_conn_t *conn = arg;
-  (void)t;
+  if (!qnl_observed(conn->u, QNL_EVENT_SSL_ERRORS | QNL_EVENT_VERIFY_ERROR)) {
+    qn_tls_answer_verify(t, false); /* at once: so the peer gets the alert that says why */
+    return;
+  }
   conn->asked_verify = true;
   qn_ready_queue(conn->G->loop, &conn->ready);
 }

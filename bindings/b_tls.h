@@ -83,6 +83,8 @@ enum {
   QNL_EVENT_MODE = 1 << 22,
   QNL_EVENT_TLS_MASK = 0x7f << 16
 };
+/* Whether somebody listens to one of them. */
+bool qnl_observed(const qnl_stream_t *u, unsigned events);
 void qnl_note(const qnl_stream_t *u, int event, int64_t arg);
 
 #endif
