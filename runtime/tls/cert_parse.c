@@ -180,6 +180,9 @@ static int take_block(reading_t *r, const block_t *b, char *other, size_t other_
     return take_pkcs7(r, &p, (size_t)b->size, b->at, true);
   }
   snprintf(other, other_size, "%.40s", b->name);
+  for (char *c = other; *c != '\0'; c++) {
+    *c = *c < ' ' || *c > '~' ? '?' : *c; /* it goes into a message */
+  }
   return 0;
 }
 
