@@ -157,6 +157,21 @@ end
 
 local kept, kept_order = {}, {} -- fingerprint -> {configuration, what it was made of}; oldest first
 
+-- With functions of users among the options nothing is kept alive: they may hold whatever.
+local passing = setmetatable({}, { __mode = "v" }) -- fingerprint -> configuration
+local origins = setmetatable({}, { __mode = "k" }) -- configuration -> what it was made of
+
+local function has_function(value)
+  if type(value) == "table" and getmetatable(value) == nil then
+    for _, item in pairs(value) do
+      if has_function(item) then
+        return true
+      end
+    end
+  end
+  return type(value) == "function"
+end
+
 local function recall(text)
   local entry = kept[text]
   if entry then
@@ -169,9 +184,14 @@ local function recall(text)
     end
     return entry.config
   end
+  return passing[text]
 end
 
 local function keep(text, config, made_of)
+  if has_function(made_of) or origins[made_of[1] or config] then
+    passing[text], origins[config] = config, made_of
+    return
+  end
   kept[text] = { config = config, made_of = made_of }
   kept_order[#kept_order + 1] = text
   if #kept_order > KEPT_MAX then
