@@ -198,6 +198,7 @@ static int socket_query(qn_filter_t *f, int what, void *out)
   }
   switch (what) {
   case QN_QUERY_FD: *(int *)out = s->fd; return 0;
+  case QN_QUERY_LOOK: s->readable = s->phase == PHASE_UP; return 0;
   case QN_QUERY_LOCAL_ADDR: return qn__sock_local(s->fd, out);
   case QN_QUERY_PEER_ADDR: return query_peer(s, out);
   case QN_QUERY_OPTION: return query_option(s, out);

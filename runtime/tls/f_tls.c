@@ -18,7 +18,8 @@
 #define BURST_SMALL 16384u /* so much goes in small records after a pause */
 #define PAUSE_MS 1000u
 #define READ_LEAST 512u
-#define READ_MOST 65536u /* of one fill: what is lent to the layer below */
+#define READ_MOST 65536u          /* of one fill: what is lent to the layer below */
+#define DRAIN_MOST (256u * 1024u) /* unread bytes that a close takes away */
 
 static qn_tls_t *tls_of(qn_filter_t *f) { return (qn_tls_t *)(void *)f; }
 
@@ -296,6 +297,27 @@ int qn_tls_key_update(qn_tls_t *t, bool request)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
+/* What came and was never asked for, such as the tickets of TLS 1.3, must not stay unread: the
+ * kernel would answer our close with a reset, and drop what it has not sent yet. */
+static void tls_close(qn_filter_t *f, bool abort)
+{
+  const qn_tls_t *t = tls_of(f);
+  size_t left = !abort && t->up && !t->ended && f->below != NULL ? DRAIN_MOST : 0;
+  if (left != 0) {
+    (void)qn_filter_query_below(f, QN_QUERY_LOOK, NULL);
+  }
+  while (left != 0) {
+    size_t size = qn_buf_size(&f->below->rd);
+    qn_filter_consume(f->below, size);
+    f->below->room = DRAIN_MOST;
+    left -= size < left ? size : left;
+    if (left != 0 && qn_filter_fill_below(f) <= 0) {
+      break;
+    }
+  }
+  qn_filter_close_below(f, abort);
+}
+
 static void tls_destroy(qn_filter_t *f)
 {
   qn_tls_t *t = tls_of(f);
@@ -312,5 +334,6 @@ const qn_filter_ops_t qn__tls_ops = {
     .fill = tls_fill,
     .write = tls_write,
     .finish = tls_finish,
+    .close = tls_close,
     .destroy = tls_destroy,
 };

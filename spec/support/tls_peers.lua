@@ -56,6 +56,11 @@ function Peer:say(text)
   assert(self.input:write(text))
 end
 
+---Sends a signal, "STOP" or "CONT" say.
+function Peer:signal(name)
+  assert(os.execute(("kill -%s %d"):format(name, self.program.pid)))
+end
+
 ---Ends its standard input.
 function Peer:finish()
   self.input:close()

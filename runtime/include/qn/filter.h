@@ -26,6 +26,7 @@ typedef enum qn_query {
   QN_QUERY_OPTION,     /* qn_option_t: get or set a socket option */
   QN_QUERY_PAUSE_READ, /* int: 1 = do not watch for readability, 0 = watch and wake; begins paused
                         */
+  QN_QUERY_LOOK,       /* the next fill asks the kernel, even when nothing was announced */
   QN_QUERY_FIRST_OWN = 100 /* filters outside the runtime number theirs from here */
 } qn_query_t;
 

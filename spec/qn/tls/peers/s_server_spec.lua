@@ -177,6 +177,19 @@ describe("data", function()
     assert.is_true(wait_for_output(server, bytes))
   end)
 
+  it("of 1 MiB goes up whole when the client closes and has not read the tickets that came", function()
+    local server <close> = peers.s_server(shop, { args = { "-quiet", "-tls1_3" } })
+    local bytes <const> = temp.pattern(1 << 20)
+    local socket = assert(connect(server))
+    local writer = qn.spawn(function() assert(socket:write(bytes)) end)
+    program.until_true("the first bytes", function() return #server:output() > 0 end)
+    server:signal "STOP"
+    assert(writer:join()) -- the kernel has it all, and cannot send it
+    assert(socket:close())
+    server:signal "CONT"
+    assert.is_true(wait_for_output(server, bytes))
+  end)
+
   it("of 1 MiB comes down, and the end is close_notify", function()
     shop:write("big", temp.pattern(1 << 20))
     local server <close> = peers.s_server(shop, { args = { "-HTTP" }, folder = shop.folder })
