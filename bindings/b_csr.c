@@ -61,6 +61,17 @@ static int csr_index(lua_State *L)
   if (strcmp(field, "extensions") == 0) {
     return give_list(L, csr, qn_csr_extensions, qnl_push_extensions);
   }
+  if (strcmp(field, "usage") == 0) {
+    give_list(L, csr, qn_csr_usages, qnl_push_usages);
+    if (lua_rawlen(L, -1) == 0) {
+      lua_pushnil(L);
+    }
+    return 1;
+  }
+  if (strcmp(field, "key_usage") == 0) {
+    qnl_push_key_usage(L, qn_csr_key_usage(csr));
+    return 1;
+  }
   if (strcmp(field, "public_key") == 0) {
     return push_public_key(L, csr);
   }

@@ -197,6 +197,34 @@ int qn_csr_extensions(const qn_csr_t *csr, qn_cert_list_t *out)
   return undo(rc, out);
 }
 
+int qn_csr_usages(const qn_csr_t *csr, qn_cert_list_t *out)
+{
+  STACK_OF(X509_EXTENSION) *list = extensions_of(csr);
+  EXTENDED_KEY_USAGE *usages =
+      list != NULL ? X509V3_get_d2i(list, NID_ext_key_usage, NULL, NULL) : NULL;
+  int rc = 0;
+  for (int i = 0; rc == 0 && !out->cut && i < sk_ASN1_OBJECT_num(usages); i++) {
+    rc = qn__list_add(out, QN_CERT_USAGE, sk_ASN1_OBJECT_value(usages, i), NULL, 0);
+  }
+  EXTENDED_KEY_USAGE_free(usages);
+  sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+  return undo(rc, out);
+}
+
+uint32_t qn_csr_key_usage(const qn_csr_t *csr)
+{
+  STACK_OF(X509_EXTENSION) *list = extensions_of(csr);
+  ASN1_BIT_STRING *value = list != NULL ? X509V3_get_d2i(list, NID_key_usage, NULL, NULL) : NULL;
+  uint32_t bits = value != NULL ? 0 : UINT32_MAX;
+  for (int i = 0; value != NULL && i < QN_CERT_KEY_USAGES; i++) {
+    bits |= ASN1_BIT_STRING_get_bit(value, i) != 0 ? 1U << i : 0;
+  }
+  ASN1_BIT_STRING_free(value);
+  sk_X509_EXTENSION_pop_free(list, X509_EXTENSION_free);
+  ERR_clear_error();
+  return bits;
+}
+
 /* --- making ----------------------------------------------------------------------------------- */
 
 static int fill(X509_REQ *req, const qn_cert_plan_t *plan, const qn_key_t *key)

@@ -24,6 +24,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   if (qn_csr_extensions(csr, &list) == 0) {
     qn_cert_list_free(&list);
   }
+  if (qn_csr_usages(csr, &list) == 0) {
+    qn_cert_list_free(&list);
+  }
+  (void)qn_csr_key_usage(csr);
   if (qn_csr_public_key(csr, &key) == 0) {
     qn_key_release(key);
     (void)qn_csr_verify(csr);

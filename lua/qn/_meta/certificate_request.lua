@@ -4,9 +4,11 @@
 ---`qn.tls.request`, read by `qn.tls.certificate_request`, signed by `qn.tls.sign`. What is in it is what somebody
 ---wishes: it may hold anything.
 ---@class qn.CertificateRequest
----@field subject qn.NameAttribute[] in order
+---@field subject qn.DistinguishedName
 ---@field names qn.CertificateNames alternative names that it asks for
 ---@field extensions qn.CertificateExtension[] all extensions that it asks for
+---@field usage string[]? extended key usage that it asks for, as of certificates; nil: none
+---@field key_usage string[]? key usage that it asks for, as of certificates; nil: none
 ---@field public_key qn.Key? nil when it is of an unknown kind
 local CertificateRequest = {}
 

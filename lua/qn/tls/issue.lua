@@ -103,7 +103,7 @@ local function check_together(opts, where)
 end
 
 -- The settings of C: everything but texts.
-local function settings_of(opts, where)
+local function settings_of(opts, where, key_usage)
   check_together(opts, where)
   local not_after = opts.not_after
   if opts.days then
@@ -113,13 +113,18 @@ local function settings_of(opts, where)
   return {
     not_before = opts.not_before, not_after = not_after, ca = opts.ca,
     serial = opts.serial and texts.serial(opts.serial), path_length = opts.path_length,
-    key_usage = opts.key_usage and texts.key_usage(opts.key_usage, where), digest = opts.digest,
+    key_usage = key_usage and texts.key_usage(key_usage, where), digest = opts.digest,
     pss = opts.padding == "pss",
   }
 end
 
+-- What a certificate is good for when nobody says.
+local function usual_usage(opts)
+  return not opts.ca and { "server", "client" } or nil
+end
+
 -- Names first: a subject may come of them.
-local function texts_of(opts, where, names, usual_usage)
+local function texts_of(opts, where, names, usage)
   local out = {}
   if names then
     texts.names(out, names, where, names ~= opts.names)
@@ -128,7 +133,6 @@ local function texts_of(opts, where, names, usual_usage)
   if opts.subject then
     texts.subject(out, opts.subject, where)
   end
-  local usage = opts.usage or (usual_usage and not opts.ca and { "server", "client" })
   if usage then
     texts.list(out, "usage", usage, where)
   end
@@ -171,9 +175,9 @@ function M.self_signed(opts)
     error("qn.tls.self_signed: option 'names' or 'subject' is missing", 2)
   end
   local key, how = blame(key_of, opts.key, "self_signed")
-  local settings = blame(settings_of, opts, "self_signed")
+  local settings = blame(settings_of, opts, "self_signed", opts.key_usage)
   local said = blame(function()
-    local out, named = texts_of(opts, "self_signed", opts.names, true)
+    local out, named = texts_of(opts, "self_signed", opts.names, opts.usage or usual_usage(opts))
     if not opts.subject and not texts.usual_subject(out, named) then
       texts.subject(out, "self-signed", "self_signed") -- an issuer needs a name
     end
@@ -212,9 +216,9 @@ function M.request(opts)
     error("qn.tls.request: option 'names' or 'subject' is missing", 2)
   end
   local key, how = blame(key_of, opts.key, "request")
-  local settings = blame(settings_of, opts, "request")
+  local settings = blame(settings_of, opts, "request", opts.key_usage)
   local said = blame(function()
-    local out, named = texts_of(opts, "request", opts.names, false)
+    local out, named = texts_of(opts, "request", opts.names, opts.usage)
     if not opts.subject then
       texts.usual_subject(out, named)
     end
@@ -254,6 +258,17 @@ local function is_class(value, field, other)
     and (not other or value[other] ~= nil)
 end
 
+-- What a request may have of the key usage that it asks for; nil: nothing.
+local function allowed_bits(asked, ca)
+  local out = {}
+  for _, name in ipairs(asked) do
+    if ca or (name ~= "key_cert_sign" and name ~= "crl_sign") then
+      out[#out + 1] = name
+    end
+  end
+  return out[1] and out
+end
+
 local function check_arguments(request, certificate, key)
   local message = not (is_class(request, "is_private") or is_class(request, "verify", "to_text"))
       and "#1 to 'sign' (qn.CertificateRequest or qn.Key expected)"
@@ -268,6 +283,9 @@ end
 ---@class qn.SignCertificateOptions: qn.IssueOptions
 ---@field names? string|qn.Address|table|false instead of those of the request; false: none; "copy", the default:
 ---  DNS names, addresses, mail addresses and URIs of the request
+---@field usage? string|string[] as of `qn.IssueOptions`, or "copy": what the request asks for, where it does
+---@field key_usage? string|string[] as of `qn.IssueOptions`, or "copy": what the request asks for, where it does; without
+---  signing certificates and revocation lists unless `ca` is set
 ---@field days? number how long it is valid, from now or from `not_before` (default 365, or as long as the issuer's)
 ---@field not_before? integer seconds since 1970 (default: an hour before now, or when the issuer's begins)
 ---@field not_after? integer instead of `days`
@@ -277,7 +295,7 @@ end
 ---@field crl? string|string[] addresses of the revocation list
 
 ---Signs a certificate as an authority. Of a request its key, its subject and its alternative names are taken, each
----unless the options say otherwise; nothing else: a request never becomes an authority by asking for it. Its signature is
+---unless the options say otherwise; nothing else unless they say so: a request never becomes an authority by asking for it. Its signature is
 ---checked. Instead of a request a key (of either half) can be given; then the options say everything.
 ---
 ---Dates beyond those of the issuer's certificate are refused; the usual ones end with it.
@@ -298,8 +316,15 @@ function M.sign(request, ca_certificate, ca_key, opts)
   if names == nil or names == "copy" then
     names = request.names -- a key has none
   end
-  local settings = blame(settings_of, opts, "sign")
-  local said = blame(texts_of, opts, "sign", names, true)
+  local usage, key_usage = opts.usage, opts.key_usage
+  if usage == "copy" then
+    usage = request.usage
+  end
+  if key_usage == "copy" then
+    key_usage = request.key_usage and allowed_bits(request.key_usage, opts.ca)
+  end
+  local settings = blame(settings_of, opts, "sign", key_usage)
+  local said = blame(texts_of, opts, "sign", names, usage or usual_usage(opts))
   return core.cert_make(request, ca_certificate, ca_key, said, settings, "sign")
 end
 

@@ -99,5 +99,8 @@ QN_API int qn_csr_public_key(const qn_csr_t *csr, qn_key_t **out);
 QN_API int qn_csr_subject(const qn_csr_t *csr, qn_cert_list_t *out);
 QN_API int qn_csr_names(const qn_csr_t *csr, qn_cert_list_t *out);
 QN_API int qn_csr_extensions(const qn_csr_t *csr, qn_cert_list_t *out);
+QN_API int qn_csr_usages(const qn_csr_t *csr, qn_cert_list_t *out); /* extended key usage */
+/* Bits of the key usage that it asks for; UINT32_MAX when it asks for none. */
+QN_API uint32_t qn_csr_key_usage(const qn_csr_t *csr);
 
 #endif
