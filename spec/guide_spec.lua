@@ -3,7 +3,7 @@
 local snippets = require "spec.support.snippets"
 
 local pages <const> = { "tasks-and-failure", "streams", "servers", "embedding", "program", "addresses", "datagrams", "urls",
-  "connecting", "names", "crypto", "tls", "dtls", "certificates" }
+  "connecting", "names", "crypto", "tls", "tls-server", "dtls", "certificates" }
 
 describe("docs/guide", function()
   for _, page in ipairs(pages) do

@@ -201,8 +201,34 @@ end
 
 local sources = setmetatable({}, { __mode = "k" }) -- configuration -> its plain options
 
+local derive
+
+-- Options of a name are laid on those of the server; there are no names below names.
+local function with_names(o)
+  if type(o.sni) ~= "table" then
+    return o
+  end
+  local bare, out, trunk = {}, {}, nil
+  for name, value in pairs(o) do
+    bare[name], out[name] = value, value
+  end
+  bare.sni, out.sni = nil, {}
+  for name, other in pairs(o.sni) do
+    if type(other) == "table" then
+      if not trunk then
+        trunk = build(bare)
+        sources[trunk] = bare
+        origins[trunk] = has_function(bare) and bare or nil
+      end
+      other = derive(trunk, other)
+    end
+    out.sni[name] = other
+  end
+  return out
+end
+
 -- A configuration like `base` (or like a fresh one) but for the given options, which were checked.
-local function derive(base, opts)
+function derive(base, opts)
   local loaded = given.load_files(opts)
   local start = ("%p|%s|"):format(base or core, default_keylog())
   local text = table.concat(fingerprint(loaded, { start }))
@@ -220,13 +246,11 @@ local function derive(base, opts)
   if o.keylog == nil then
     o.keylog = default_keylog()
   end
-  config = build(o)
+  config = build(with_names(o))
   sources[config] = o
   keep(text, config, { base, loaded })
   return config
 end
-
-given.derive = derive
 
 -- Outside -------------------------------------------------------------------------------------------
 
@@ -321,13 +345,37 @@ local function with(config, opts)
   local made = derive(config, settings)
   if next(rest) then -- one of its own: the fields are not those of the options
     local o = sources[made]
-    made = build(o)
+    made = build(with_names(o))
     sources[made] = o
     for name, value in pairs(rest) do
       core.tls_own(made)[name] = value
     end
   end
   return made
+end
+
+local CHOSEN <const> = { tls = { type = "userdata|boolean" } }
+for name, rule in pairs(RULES) do
+  CHOSEN[name] = rule
+end
+
+---The configuration that a function `sni` has chosen: its options are laid on `own`, that of the server.
+---@param value qn.TlsIdentity
+---@param own qn.TlsConfiguration
+---@return qn.TlsConfiguration? configuration
+---@return qn.Error? err
+function M.chosen(value, own)
+  if type(value) == "table" then
+    local opts = { tls = own }
+    for name, v in pairs(options.check(value, CHOSEN, "sni", 0)) do
+      opts[name] = v
+    end
+    value = opts
+  elseif not is(value, "configuration") then
+    error(("sni: options, a qn.TlsConfiguration, nil or false expected, got %s"):format(type(value)), 0)
+  end
+  local config, err = M.from(value, "sni", 1)
+  return config, not config and err or nil
 end
 
 ---Makes a configuration: a value with read-only fields that hold the options. Equal options give the same

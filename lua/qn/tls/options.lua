@@ -42,7 +42,7 @@ local VERSION_NAMES <const> = { "1.0", "1.1", "1.2", "1.3" }
 ---@field ocsp_staple? string servers: the OCSP answer to staple, DER
 ---@field psk? qn.TlsKeyChoice|{identity?: string, key?: string, keys?: table<string, string>} shared keys: a client's own, a server's table, or a function, which must not wait; 1 to 128 bytes, keys 16 to 64
 ---@field psk_hint? string servers, TLS 1.2: tells clients which identity to use
----@field sni? table<string, qn.TlsIdentity>|fun(name: string?, socket: qn.Stream): qn.TlsIdentity|false|nil servers: who serves a name; a function may wait; nil = this one, false = refuse
+---@field sni? table<string, qn.TlsIdentity>|fun(name: string?, socket: qn.Stream): qn.TlsIdentity|false|nil servers: who serves a name; options are laid on these; a function may wait; nil = this one, false = refuse
 ---@field client_ca? string|qn.Certificate|(string|qn.Certificate)[] servers: whose certificates clients are asked for
 ---@field keylog? string|false appends the keys of all connections to this file, for debugging (default: the file that `--keylog` or SSLKEYLOGFILE names)
 ---@field ignore_errors? true|(string|qn.Error|{[1]: string, [2]: qn.Certificate})[] errors that are no reason to end, if all of a handshake are among them: codes, errors, {code, certificate}; true: all
@@ -392,8 +392,7 @@ function plain.sni(option, value)
       misuse("option '%s': a host name expected, got %s", option, type(name))
     end
     if type(other) == "table" then
-      local rules = options.check(other, RULES, ("option 'sni', '%s'"):format(name), 0)
-      other = M.derive(nil, rules) -- of configuration.lua
+      other = options.check(other, RULES, ("option 'sni', '%s'"):format(name), 0)
     elseif not is(other, "configuration") then
       misuse("option '%s': options or a configuration expected for '%s', got %s", option, name,
         type(other))

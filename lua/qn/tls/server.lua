@@ -283,13 +283,13 @@ local answer = { __close = function(self)
   core.tls_answer(self.socket, self.config)
 end }
 
-local function choose(socket, name, f)
+local function choose(socket, name, own)
   local a <close> = setmetatable({ socket = socket, config = "refuse" }, answer)
-  local chosen = f(name, socket)
+  local chosen = core.tls_own(own).sni(name, socket)
   if chosen == nil then
     a.config = nil
   elseif chosen ~= false then
-    local config, err = configuration.from(chosen, "sni", 1)
+    local config, err = configuration.chosen(chosen, own)
     if not config then
       error(err, 0)
     end
@@ -300,8 +300,7 @@ end
 local questions = {}
 
 function questions.sni(_, socket, name)
-  local f = core.tls_own(core.tls_accepted_config(socket)).sni
-  local task = core.detach(choose, socket, name, f)
+  local task = core.detach(choose, socket, name, core.tls_accepted_config(socket))
   task:name("sni of " .. tostring(socket))
   choosing[socket] = task
 end

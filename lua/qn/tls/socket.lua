@@ -234,13 +234,13 @@ local answer = { __close = function(self)
   core.tls_answer(self.stream, self.config)
 end }
 
-local function ask_sni(stream, choose, name)
+local function ask_sni(stream, own, name)
   local a <close> = setmetatable({ stream = stream, config = "refuse" }, answer)
-  local chosen = choose(name, stream)
+  local chosen = core.tls_own(own).sni(name, stream)
   if chosen == nil then
     a.config = nil
   elseif chosen ~= false then
-    local config, err = configuration.from(chosen, "sni", 1)
+    local config, err = configuration.chosen(chosen, own)
     if not config then
       error(err, 0)
     end
@@ -255,9 +255,9 @@ function M.functions.question(stream, what, value)
       core.tls_answer(stream, false) -- unless they have been ignored
     end, value)
   else
-    local choose = core.tls_own(used[stream]).sni
-    local task = core.detach(ask_sni, stream, choose, value)
-    choosing[stream] = task:name("sni of " .. tostring(stream))
+    local task = core.detach(ask_sni, stream, used[stream], value)
+    task:name("sni of " .. tostring(stream))
+    choosing[stream] = task
   end
 end
 

@@ -67,10 +67,11 @@ describe("sni as a table", function()
   end)
 
   it("what is chosen counts: versions, protocols, certificates of clients", function()
-    local server <close> = listen { alpn = "one", sni = {
+    local server <close> = listen { alpn = "one", verify_depth = 3, sni = {
       ["other.test"] = { cert = other.cert, key = other.key, max_version = "1.2", alpn = { "two", "three" } },
       ["strict.test"] = { cert = other.cert, key = other.key, verify = "peer", ca = root },
     } }
+    assert.equal(3, server:configuration().sni["other.test"].verify_depth) -- laid on the server's own
     local _, facts = ask(server, "other.test", { alpn = { "three", "one", "two" } })
     assert.same({ "TLSv1.2", "two" }, { facts.version, facts.alpn })
     _, facts = ask(server, "localhost", { alpn = { "three", "one" } })
@@ -145,7 +146,7 @@ describe("sni as a function", function()
       ["unknown.test"] = function() return { crt = 1 } end,
       ["nofile.test"] = function() return { cert = "/no/such", key = "/no/such" } end,
     }
-    local wanted = { ["throws.test"] = "sni: no", ["number.test"] = "TLS options must be",
+    local wanted = { ["throws.test"] = "sni: no", ["number.test"] = "sni: options, a qn.TlsConfiguration",
       ["unknown.test"] = "unknown option 'crt'", ["nofile.test"] = "No such file" }
     local server <close> = listen { sni = function(name)
       return answers[name] and answers[name]()
@@ -160,9 +161,24 @@ describe("sni as a function", function()
     assert.equal("server", ask(server, "localhost"))
   end)
 
+  it("options are laid on the server's own: what it demands is demanded for every name", function()
+    for _, sni in ipairs { { ["other.test"] = other }, function() return other end } do
+      local server <close> = listen { verify = "peer", ca = root, alpn = "x", sni = sni }
+      local name, facts = ask(server, "other.test", { cert = shop:chain "client", key = shop:key "client", alpn = "x" })
+      assert.same({ "other_server", "x" }, { name, facts.alpn })
+      local waiting = qn.spawn(server.wait, server, "handshake_error")
+      qn.yield()
+      local client <close> = qn.tls.connect("127.0.0.1", server:port(), { ca = root, server_name = "other.test" })
+      assert.equal("CERT_NO_PEER_CERTIFICATE", select(2, waiting:join()).code)
+      assert(server:configure { verify = "none" }) -- also of the names
+      assert.equal("other_server", (ask(server, "other.test")))
+    end
+  end)
+
   it("that answers with what cannot serve fails this handshake only", function()
+    local bare = assert(qn.tls.configuration { alpn = "x" })
     local server <close> = listen { sni = function(name)
-      return name == "bare.test" and { alpn = "x" } or nil
+      return name == "bare.test" and bare or nil
     end }
     local told = failure_of(server, "bare.test")
     assert.truthy(told.message:find("needs a certificate", 1, true), tostring(told))
