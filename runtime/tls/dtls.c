@@ -222,7 +222,9 @@ void qn__dtls_finish(qn_dtls_t *a, int err)
   if (a->t->shaken && !a->t->said_close) {
     a->t->said_close = true;
     ERR_clear_error();
-    (void)SSL_shutdown(a->t->ssl); /* if it is lost, the peer has time limits of its own */
+    if (qn__dtls_wake_engine(a)) {
+      (void)SSL_shutdown(a->t->ssl); /* if it is lost, the peer has time limits of its own */
+    }
     ERR_clear_error();
   }
   qn__dtls_end(a, err);
@@ -383,6 +385,9 @@ int qn_dtls_send(qn_dtls_t *a, qn_slice_t data)
   }
   ERR_clear_error();
   a->sent = 0;
+  if (!qn__dtls_wake_engine(a)) {
+    return -ENOMEM;
+  }
   int ok = SSL_write_ex(a->t->ssl, data.data, data.size, &n);
   int rc = a->sent;
   a->sent = 0;

@@ -66,14 +66,14 @@ struct qn_dtls {
   bool connected; /* the socket is */
   qn_dtls_state_t state;
   int error;
-  bool busy;
+  bool busy, rests;   /* rests: OpenSSL has no buffers */
   uint8_t random[32]; /* of the ClientHello that made it */
   qn_loop_t *loop;
   qn_timer_t timer;
-  uint64_t began, deadline, idle_ms, heard; /* ms; deadline: of the handshake */
-  qn_ready_t resume;                        /* a question was answered */
-  qn_slice_t in;                            /* the datagram that OpenSSL may read now */
-  int sent;                                 /* how sending the last datagram went */
+  uint64_t began, deadline, idle_ms, heard, used; /* ms; deadline: of the handshake */
+  qn_ready_t resume;                              /* a question was answered */
+  qn_slice_t in;                                  /* the datagram that OpenSSL may read now */
+  int sent;                                       /* how sending the last datagram went */
   unsigned mtu, timeouts, retransmit_ms;
   qn_op_t *up, *reader, *onlooker, *watcher;
   uint64_t mark, taken;
@@ -141,6 +141,8 @@ void qn__dtls_wake_up(qn_dtls_t *a, int result);
 void qn__dtls_event(qn_tls_t *t, int event, int value, void *arg);
 
 /* dtls_shake.c */
+/* Before each call of OpenSSL that reads or writes records. False: no memory. */
+bool qn__dtls_wake_engine(qn_dtls_t *a);
 /* Settings of a new connection that are DTLS's own. */
 void qn__dtls_engine(qn_dtls_t *a);
 /* A datagram for it (or none: go on after an answer). `listen`: the first one, with a cookie. */

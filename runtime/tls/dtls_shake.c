@@ -13,12 +13,40 @@
 #include <sys/time.h>
 
 #define RECORD_MAX 16384u
+#define REST_MS 1000u        /* idle for so long: buffers are given back */
 #define TIMEOUTS_FALLBACK 2u /* then the flight may be too large for the path */
+
+/* --- memory ----------------------------------------------------------------------------------- */
+
+/* OpenSSL keeps 33 KiB per connection for records on their way in and out; one that is idle gives
+ * them back. With datagrams OpenSSL does not get them again by itself. */
+bool qn__dtls_wake_engine(qn_dtls_t *a)
+{
+  a->used = qn_loop_now(a->loop);
+  if (a->rests) {
+    if (SSL_alloc_buffers(a->t->ssl) != 1) {
+      ERR_clear_error();
+      return false;
+    }
+    a->rests = false;
+    qn__dtls_arm(a);
+  }
+  return true;
+}
+
+static void rest(qn_dtls_t *a)
+{
+  a->rests = SSL_free_buffers(a->t->ssl) == 1; /* not while something waits in them */
+  if (!a->rests) {
+    a->used = qn_loop_now(a->loop);
+  }
+}
 
 /* --- the timer -------------------------------------------------------------------------------- */
 
 static uint64_t nearer(uint64_t a, uint64_t b) { return a < b ? a : b; }
 
+/* A timer that is due earlier stays: it looks again. */
 void qn__dtls_arm(qn_dtls_t *a)
 {
   uint64_t now = qn_loop_now(a->loop), at = UINT64_MAX;
@@ -31,11 +59,14 @@ void qn__dtls_arm(qn_dtls_t *a)
   }
   if (a->state == QN_DTLS_HANDSHAKE) {
     at = nearer(at, a->deadline);
-  } else if (a->idle_ms != UINT64_MAX) {
-    at = nearer(at, a->heard + a->idle_ms);
+  } else {
+    at = a->idle_ms != UINT64_MAX ? nearer(at, a->heard + a->idle_ms) : at;
+    at = a->rests ? at : nearer(at, a->used + REST_MS);
   }
   if (at == UINT64_MAX) {
     qn_timer_stop(a->loop, &a->timer);
+  } else if (qn_timer_armed(&a->timer) && a->timer.at <= at) {
+    return;
   } else if (qn_timer_start(a->loop, &a->timer, at, qn__dtls_on_timer) < 0) {
     qn__dtls_end(a, -ENOMEM);
   }
@@ -100,6 +131,9 @@ void qn__dtls_on_timer(qn_timer_t *timer)
     qn__dtls_finish(a, QN_E_TIMEOUT);
     return;
   }
+  if (a->state == QN_DTLS_UP && !a->rests && now >= a->used + REST_MS) {
+    rest(a);
+  }
   struct timeval left;
   if (a->t->wait == QN__TLS_WAIT_NONE && DTLSv1_get_timeout(a->t->ssl, &left) && left.tv_sec == 0 &&
       left.tv_usec == 0) {
@@ -108,7 +142,7 @@ void qn__dtls_on_timer(qn_timer_t *timer)
       (void)qn_dtls_set_mtu(a, QN_DTLS_MTU_FALLBACK);
     }
     ERR_clear_error();
-    int rc = DTLSv1_handle_timeout(a->t->ssl);
+    int rc = qn__dtls_wake_engine(a) ? DTLSv1_handle_timeout(a->t->ssl) : -1;
     ERR_clear_error();
     int sent = look_at_sent(a);
     if (rc < 0 || sent < 0) {
@@ -252,6 +286,9 @@ void qn__dtls_step(qn_dtls_t *a, qn_slice_t d, bool listen)
   }
   if (a->state == QN_DTLS_HANDSHAKE) {
     shake(a);
+  }
+  if (a->state == QN_DTLS_UP && !qn__dtls_wake_engine(a)) {
+    fail(a, -ENOMEM);
   }
   if (a->state == QN_DTLS_UP) {
     receive(a);
