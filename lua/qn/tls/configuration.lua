@@ -364,7 +364,7 @@ end
 ---@param own qn.TlsConfiguration
 ---@return qn.TlsConfiguration? configuration
 ---@return qn.Error? err
-function M.chosen(value, own)
+local function chosen(value, own)
   if type(value) == "table" then
     local opts = { tls = own }
     for name, v in pairs(options.check(value, CHOSEN, "sni", 0)) do
@@ -374,7 +374,7 @@ function M.chosen(value, own)
   elseif not is(value, "configuration") then
     error(("sni: options, a qn.TlsConfiguration, nil or false expected, got %s"):format(type(value)), 0)
   end
-  local config, err = M.from(value, "sni", 1)
+  local config, err = from(value, "sni", 1)
   return config, not config and err or nil
 end
 
@@ -466,6 +466,6 @@ function M.protocols()
 end
 
 -- For other Lua files: the options that make a configuration, those of one connection, and how both are read.
-M.RULES, M.CONNECTION, M.from = RULES, CONNECTION, from
+M.RULES, M.CONNECTION, M.from, M.chosen = RULES, CONNECTION, from, chosen
 
 return M
