@@ -14,7 +14,8 @@ local port <const> = math.tointeger(arg[1] or 4007) or error("the port must be a
 local path <const> = arg[2]
 
 local function new_identity()
-  local certificate, key = assert(qn.tls.self_signed { names = { "localhost", "127.0.0.1", "::1" }, days = 30 })
+  local names = { "localhost", "127.0.0.1", "::1" }
+  local certificate, key = assert(qn.tls.self_signed { names = names, days = 30 })
   if path then
     local file <close> = assert(io.open(path, "w"))
     assert(file:write(certificate:to_pem()))
@@ -25,8 +26,8 @@ end
 
 local function echo(socket)
   local facts = socket:tls()
-  io.stderr:write(("%s port %d: %s, %s%s\n"):format(socket:peer_address(), socket:peer_port(), facts.version,
-    facts.cipher, facts.resumed and ", resumed" or ""))
+  io.stderr:write(("%s port %d: %s, %s%s\n"):format(socket:peer_address(), socket:peer_port(),
+    facts.version, facts.cipher, facts.resumed and ", resumed" or ""))
   socket:set_timeouts { read = 60 }
   for line in socket:lines("L", { max = 65536 }) do
     socket:write(line)

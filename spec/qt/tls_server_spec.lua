@@ -97,7 +97,7 @@ describe("QSslServer", function()
     local server <close> = listen { handshake_timeout = 0.02 }
     local failing = qn.spawn(server.wait, server, "handshake_error")
     qn.yield()
-    local silent <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
+    local _ <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
     local _, err = failing:join()
     assert.same({ "timeout", "tls" }, { err.kind, err.phase })
     assert.equal(1, server:stats().timed_out)

@@ -40,8 +40,8 @@ for _, rules in ipairs { SETTINGS, SERVER } do
     ALL[name] = ALL[name] or rule
   end
 end
-local LISTEN <const> = { backlog = {}, max_pending = {}, reuse_port = {}, v6only = {}, fd = {}, exclusive = {},
-  nodelay = {} }
+local LISTEN <const> = { backlog = {}, max_pending = {}, reuse_port = {}, v6only = {}, fd = {},
+  exclusive = {}, nodelay = {} }
 for name, rule in pairs(LISTEN) do
   ALL[name] = rule
 end
@@ -52,13 +52,18 @@ local function has_choice(config)
   return type(core.tls_own(config).sni) == "function"
 end
 
+local function ignores_all(config)
+  return core.tls_own(config).ignore_errors == true
+end
+
 -- Whom misuse is blamed on, as for `error` in `read`: behind `listen` and the function of the core.
 local LEVEL <const> = 4
 
 -- The configuration of `tls = value` and the limits that stand beside it.
 local function read(value)
   if type(value) ~= "table" and value ~= true and not core.tls_is(value, "configuration") then
-    error(("listen: option 'tls' must be options, true or a qn.TlsConfiguration, got %s"):format(type(value)), LEVEL)
+    local message = "listen: option 'tls' must be options, true or a qn.TlsConfiguration, got %s"
+    error(message:format(type(value)), LEVEL)
   elseif type(value) ~= "table" then
     local config, rest = configuration.from(value, "listen", LEVEL + 1)
     return config, config and {} or rest
@@ -87,8 +92,8 @@ local function listen(open, tls)
   if not server then
     return nil, err
   end
-  return core.tls_serve(server, config, limits.handshake_timeout, limits.max_handshakes, has_choice(config),
-    core.tls_own(config).ignore_errors == true)
+  return core.tls_serve(server, config, limits.handshake_timeout, limits.max_handshakes,
+    has_choice(config), ignores_all(config))
 end
 
 local function without_tls(opts)
@@ -203,7 +208,7 @@ function Server:configure(opts)
   if not config then
     return nil, err
   end
-  return core.tls_reconfigure(self, config, has_choice(config), core.tls_own(config).ignore_errors == true)
+  return core.tls_reconfigure(self, config, has_choice(config), ignores_all(config))
 end
 
 ---The configuration for connections to come; nil for a server without TLS, or one that was closed.

@@ -77,7 +77,7 @@ describe("a client", function()
 
   it("has five seconds unless told otherwise; false is for ever", function()
     local server <close> = listen { handshake_timeout = false }
-    local s <close> = raw(server)
+    local _ <close> = raw(server)
     visit(server)
     assert.equal(1, server:stats().handshaking)
   end)

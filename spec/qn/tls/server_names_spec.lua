@@ -79,7 +79,7 @@ describe("sni as a table", function()
     assert.equal("other_server", ask(server, "strict.test", shop:identity "client"))
     local waiting = qn.spawn(server.wait, server, "handshake_error")
     qn.yield()
-    local client <close> = qn.tls.connect("127.0.0.1", server:port(), { ca = root, server_name = "strict.test",
+    local _ <close> = qn.tls.connect("127.0.0.1", server:port(), { ca = root, server_name = "strict.test",
       verify_name = false })
     local _, told = waiting:join()
     assert.equal("CERT_NO_PEER_CERTIFICATE", told.code)
@@ -123,7 +123,6 @@ describe("sni as a function", function()
     assert.is_true(rawequal(shown, s))
     local _, c = task:join()
     c:close()
-    shown = nil
   end)
 
   it("may give a configuration, options, nil or false", function()
@@ -168,7 +167,7 @@ describe("sni as a function", function()
       assert.same({ "other_server", "x" }, { name, facts.alpn })
       local waiting = qn.spawn(server.wait, server, "handshake_error")
       qn.yield()
-      local client <close> = qn.tls.connect("127.0.0.1", server:port(), { ca = root, server_name = "other.test" })
+      local _ <close> = qn.tls.connect("127.0.0.1", server:port(), { ca = root, server_name = "other.test" })
       assert.equal("CERT_NO_PEER_CERTIFICATE", select(2, waiting:join()).code)
       assert(server:configure { verify = "none" }) -- also of the names
       assert.equal("other_server", (ask(server, "other.test")))

@@ -63,7 +63,7 @@ describe("configure", function()
     local task = qn.spawn(qn.tls.connect, "127.0.0.1", server:port(), { tls = config, timeout = 20 })
     local b <close> = assert(server:accept(20))
     local _, a = task:join()
-    local raw <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
+    local _ <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
     splits.until_true("one is under way", function() return server:stats().handshaking == 1 end)
 
     assert(server:configure(other))

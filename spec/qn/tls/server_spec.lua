@@ -1,6 +1,6 @@
--- TLS servers: listening, accept, each, serve, what is known of connections, client certificates, events,
--- counts, the end. What servers choose by name is in server_names_spec.lua, slow and hostile clients are in
--- server_hostile_spec.lua, tickets and new certificates in server_reload_spec.lua.
+-- TLS servers: listening, accept, each, serve, what is known of connections, the end. Certificates of clients
+-- and events are in server_events_spec.lua, what servers choose by name is in server_names_spec.lua, slow and
+-- hostile clients are in server_hostile_spec.lua, tickets and new certificates in server_reload_spec.lua.
 -- covers: bindings/b_tls_accept.c
 
 local qn = require "qn"
@@ -134,7 +134,7 @@ describe("qn.tls.listen", function()
     local err = assert_error("invalid", "TLS_CONFIGURATION", qn.tls.listen("127.0.0.1", 0, { alpn = "x" }))
     assert.truthy(err.message:find("needs a certificate", 1, true))
     assert_error("invalid", "TLS_CONFIGURATION", qn.tcp.listen("127.0.0.1", 0, { tls = true }))
-    err = assert_error("invalid", "KEY_MISMATCH", qn.tls.listen("127.0.0.1", 0,
+    assert_error("invalid", "KEY_MISMATCH", qn.tls.listen("127.0.0.1", 0,
       { cert = shop:cert "server", key = shop:key "root" }))
     assert_error("io", "ENOENT", qn.tls.listen("127.0.0.1", 0, { cert = "/no/such", key = "/no/such" }))
     local first <close> = listen()
@@ -155,7 +155,7 @@ end)
 describe("accept", function()
   it("serves several waiters in order, with whoever is done first", function()
     local server <close> = listen()
-    local slow <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
+    local _ <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
     local order, tasks = {}, {}
     for i = 1, 3 do
       tasks[i] = qn.spawn(function()
@@ -189,7 +189,7 @@ describe("accept", function()
     local clients, taken = {}, 0
     for turns = 0, 60 do -- more turns than a handshake takes
       local accepting = qn.spawn(function()
-        local s <close> = assert(server:accept())
+        local _ <close> = assert(server:accept())
         taken = taken + 1
       end)
       local connecting = qn.spawn(connect, server)
@@ -205,7 +205,7 @@ describe("accept", function()
         return server:stats().handshaking == 0
       end)
       while server:pending() > 0 do
-        local s <close> = assert(server:accept(0))
+        local _ <close> = assert(server:accept(0))
         taken = taken + 1
       end
     end
@@ -233,7 +233,7 @@ describe("accept", function()
     assert.equal(before, server:stats().handshakes) -- nobody takes any: it stays where it is
     server:set_max_pending(10)
     for _ = 1, 5 do
-      local s <close> = assert(server:accept(20))
+      local _ <close> = assert(server:accept(20))
     end
     clients[5] = late
     for i = 1, 5 do
@@ -289,7 +289,7 @@ describe("each and serve", function()
     local seen = 0
     local task = qn.spawn(function()
       for s in server:each() do
-        local socket <close> = s
+        local _ <close> = s
         seen = seen + 1
         if seen == 3 then
           server:close()
@@ -340,178 +340,5 @@ describe("each and serve", function()
     server:close { grace = 0.02 }
     assert.same({ true, true }, { task:join() })
     assert.is_nil((client:read(1)))
-  end)
-end)
-
-describe("certificates of clients", function()
-  local function try(opts, client_opts)
-    local server <close> = listen(opts)
-    local failure = qn.channel(1)
-    server:on("handshake_error", function(err, peer)
-      failure:send { err = err, peer = peer }
-    end)
-    local client, err = connect(server, client_opts)
-    local socket
-    if client then
-      client:write("hi")
-      socket = server:accept(0.05)
-      local got, why = client:read(1, { timeout = 0.02 })
-      if got == nil and why and why.kind ~= "timeout" then
-        err = why
-      end
-    end
-    local facts = socket and socket:tls()
-    local failed = not socket and failure:recv(5)
-    if client then client:close() end
-    if socket then socket:close() end
-    return facts, failed and failed.err, err, failed and failed.peer
-  end
-
-  it("are not asked for", function()
-    local facts = try({}, shop:identity "client")
-    assert.is_nil(facts.peer)
-    assert.same({}, facts.errors)
-  end)
-
-  it("verify peer: needs one that leads to the CA", function()
-    local opts = { verify = "peer", ca = root, client_ca = root }
-    local facts = try(opts, shop:identity "client")
-    assert.equal("client", facts.peer.subject[1].value)
-    assert.same({}, facts.errors)
-    for name, code in pairs { strange_client = "CERT_UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
-      expired_client = "CERT_HAS_EXPIRED" } do
-      local none, err, seen, peer = try(opts, shop:identity(name))
-      assert.is_nil(none)
-      assert.equal("tls", err.kind)
-      assert.truthy(err.errors and #err.errors >= 1, tostring(err))
-      assert.equal("handshake", err.op)
-      assert.truthy(err.code:find "^CERT_", tostring(err))
-      assert.is_true(code == err.code or name == "strange_client", err.code)
-      assert.equal("127.0.0.1", tostring(peer))
-      assert.is_true(qn.is_error(seen))
-    end
-  end)
-
-  it("verify peer: none is an error of its own", function()
-    local none, err, seen = try { verify = "peer", ca = root }
-    assert.is_nil(none)
-    assert.equal("CERT_NO_PEER_CERTIFICATE", err.code)
-    assert.equal("certificate_required", err.alert)
-    assert.is_true(qn.is_error(seen, "tls"), tostring(seen))
-  end)
-
-  it("verify query: errors are told and do not count", function()
-    local opts = { verify = "query", ca = root }
-    assert.same({}, try(opts).errors)
-    local facts = try(opts, shop:identity "expired_client")
-    assert.equal("CERT_HAS_EXPIRED", facts.errors[1].code)
-    assert.truthy(facts.peer)
-  end)
-
-  it("ignore_errors lets some pass, or all", function()
-    local opts = { verify = "peer", ca = root, ignore_errors = { "CERT_HAS_EXPIRED" } }
-    assert.equal("CERT_HAS_EXPIRED", try(opts, shop:identity "expired_client").errors[1].code)
-    assert.is_nil((try(opts, shop:identity "strange_client")))
-    opts.ignore_errors = true
-    assert.truthy(try(opts, shop:identity "strange_client").errors[1])
-  end)
-end)
-
-describe("events and counts", function()
-  it("new_connection comes when the handshake is done", function()
-    local server <close> = listen()
-    local ready = 0
-    server:on("new_connection", function() ready = ready + 1 end)
-    local raw <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
-    splits.until_true("it shakes hands", function() return server:stats().handshaking == 1 end)
-    for _ = 1, 20 do qn.yield() end
-    assert.equal(0, ready)
-    local d <close> = duo(server)
-    local a, b = d.a, d.b
-    splits.until_true("the event came", function() return ready == 1 end)
-    server:off()
-    assert.equal(1, server:stats().established)
-  end)
-
-  it("handshake_error tells what, why and who; wait waits for it", function()
-    local server <close> = listen()
-    local waiting = qn.spawn(server.wait, server, "handshake_error")
-    qn.yield()
-    local bad, err = connect(server, { ca = shop:cert "stranger" })
-    assert.is_nil(bad)
-    assert.equal("tls", err.kind)
-    local ok, told = waiting:join()
-    assert.is_true(ok)
-    assert.equal("ALERT_UNKNOWN_CA", told.code)
-    assert.equal("unknown_ca", told.alert)
-    assert.truthy(told.peer:find("^127%.0%.0%.1:%d+$"))
-    local stats = server:stats()
-    assert.same({ 1, 1, 0, 0 }, { stats.handshakes, stats.failed, stats.established, stats.handshaking })
-  end)
-
-  it("a slow handler of handshake_error does not make the queue grow", function()
-    local server <close> = listen()
-    local seen, gate = 0, qn.event()
-    server:on("handshake_error", function()
-      seen = seen + 1
-      gate:wait()
-    end)
-    for _ = 1, 150 do
-      local s <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
-    end
-    splits.until_true("all have failed", function() return server:stats().failed == 150 end)
-    for _ = 1, 20 do qn.yield() end
-    gate:set()
-    splits.until_true("the handler has seen some", function() return seen >= 100 end)
-    for _ = 1, 200 do qn.yield() end
-    assert.is_true(seen <= 102, seen)
-  end)
-
-  it("handshake_started shows the socket before, and may get it ready", function()
-    local server <close> = listen { verify = "peer", ca = root }
-    local shown, events = nil, {}
-    server:on("handshake_started", function(socket)
-      assert.equal("qn.Socket", tostring(socket):match "^[%w.]+")
-      assert.is_false(socket:tls().encrypted)
-      shown = socket
-      socket:on("encrypted", function() events[#events + 1] = "encrypted" end)
-      socket:on("peer_verify_error", function(err) events[#events + 1] = err.code end)
-      qn.sleep(0.01)
-      socket:ignore_ssl_errors { "CERT_HAS_EXPIRED" }
-    end)
-    local d <close> = duo(server, shop:identity "expired_client")
-    local a, b = d.a, d.b
-    assert.is_true(rawequal(shown, b))
-    talk(a, b)
-    splits.until_true("both came", function() return #events == 2 end)
-    assert.same({ "CERT_HAS_EXPIRED", "encrypted" }, events)
-    shown = nil
-    b:off()
-  end)
-
-  it("ssl_errors asks whether to go on", function()
-    local server <close> = listen { verify = "peer", ca = root }
-    local asked = 0
-    server:on("ssl_errors", function(socket, errors)
-      asked = asked + 1
-      assert.equal("CERT_HAS_EXPIRED", errors[1].code)
-      qn.sleep(0.005)
-      if asked == 1 then
-        socket:ignore_ssl_errors()
-      end
-    end)
-    local d <close> = duo(server, shop:identity "expired_client")
-    local a, b = d.a, d.b
-    talk(a, b)
-    local failing = qn.spawn(server.wait, server, "handshake_error")
-    qn.yield()
-    local client = connect(server, shop:identity "expired_client")
-    local ok, err = failing:join()
-    assert.is_true(ok)
-    assert.equal("CERT_HAS_EXPIRED", err.code)
-    assert.equal(2, asked)
-    if client then
-      client:close()
-    end
   end)
 end)
