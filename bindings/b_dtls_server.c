@@ -132,10 +132,12 @@ static int core_dtls_own(lua_State *L)
   return 1;
 }
 
-/* core.dtls_watch_failures(endpoint, on) */
+/* core.dtls_notes(endpoint, failures, others): which of them core.dtls_note tells */
 static int core_dtls_notes(lua_State *L)
 {
-  qn_dtls_set_notes(check(L)->e, lua_toboolean(L, 2));
+  qn_dtls_endpoint_t *e = check(L)->e;
+  qn_dtls_set_notes(e, lua_toboolean(L, 2));
+  qn_dtls_set_others(e, lua_toboolean(L, 3) && !qn_dtls_endpoint_is_closed(e));
   return 0;
 }
 
@@ -181,6 +183,17 @@ static int push_note(lua_State *L, qnl_task_t *t, int64_t result)
   qn_dtls_t *a = NULL;
   qn_dtls_note_t note = result < 0 ? QN_DTLS_NOTE_NONE : qn_dtls_take_note(u->e, &a);
   qn_addr_t peer;
+  qn_slice_t data;
+  qn_udp_info_t info;
+  if (result >= 0 && note == QN_DTLS_NOTE_NONE && qn_dtls_other(u->e, &data, &info)) {
+    lua_pushliteral(L, "other");
+    lua_pushlstring(L, (const char *)data.data, data.size);
+    lua_getiuservalue(L, 1, QNL_DTLS_SOCKET);
+    qnl_push_datagram(L, lua_gettop(L), &info);
+    lua_remove(L, -2);
+    qn_dtls_drop_other(u->e);
+    return 3;
+  }
   if (result >= 0 && note == QN_DTLS_NOTE_NONE) { /* it was taken back */
     result = qn_dtls_wait_note(u->e, &t->op);
     if (result == QN_AGAIN) {
@@ -213,7 +226,7 @@ static int push_note(lua_State *L, qnl_task_t *t, int64_t result)
 }
 
 /* core.dtls_note(endpoint) ! -> "sni", connection, name | "verify", connection, errors |
- * "failed", err, address, port | nothing: the server was closed */
+ * "failed", err, address, port | "other", data, datagram | nothing: the server was closed */
 static int core_dtls_note(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
@@ -399,12 +412,15 @@ qnl_class_t qnl_class_dtls_verifier = {
 
 void qnl_open_dtls_server(lua_State *L, qnl_state_t *G)
 {
-  static const qnl_method_t functions[] = {
-      {"dtls_endpoint", core_dtls_endpoint, 0},   {"dtls_serve", core_dtls_serve, 0},
-      {"dtls_configure", core_dtls_configure, 0}, {"dtls_own", core_dtls_own, 0},
+  static const qnl_method_t functions[] = {{"dtls_endpoint", core_dtls_endpoint, 0},
+                                           {"dtls_serve", core_dtls_serve, 0},
+                                           {"dtls_configure", core_dtls_configure, 0},
+                                           {"dtls_own", core_dtls_own, 0},
                                            {"dtls_know", core_dtls_know, 0},
-      {"dtls_notes", core_dtls_notes, 0},         {"dtls_note", core_dtls_note, 0},
-      {"dtls_verifier", core_dtls_verifier, 0},   {NULL, NULL, 0}};
+                                           {"dtls_notes", core_dtls_notes, 0},
+                                           {"dtls_note", core_dtls_note, 0},
+                                           {"dtls_verifier", core_dtls_verifier, 0},
+                                           {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_dtls_server);
   qnl_class_register(L, G, &qnl_class_dtls_verifier);
   qnl_setfuncs(L, G, functions);

@@ -18,10 +18,15 @@ local M = {}
 local CONNECT_S <const> = 30 -- the limit of a connect when none is given
 
 -- Options of the datagram socket.
-local BOTH <const> = { family = {}, v6only = {}, reuse_port = {}, receive_buffer = {},
-  send_buffer = {}, ttl = {} }
-local BIND <const> = { mode = {} }
-local CONNECT <const> = { bind = {}, mode = {} }
+local BUFFER <const> = { type = "integer", min = 0, max = 0x3fffffff }
+local MODE <const> = { enum = { "default", "share", "exclusive", "reuse" } }
+local BOTH <const> = {
+  family = { enum = { "any", "ipv4", "ipv6" } }, v6only = { type = "boolean" },
+  reuse_port = { type = "boolean" }, receive_buffer = BUFFER, send_buffer = BUFFER,
+  ttl = { type = "integer", min = 1, max = 255 },
+}
+local BIND <const> = { mode = MODE }
+local CONNECT <const> = { bind = { type = "string|userdata" }, mode = MODE }
 
 local function union(...)
   local all = {}
@@ -56,12 +61,12 @@ local guard = { __close = function(g)
   end
 end }
 
--- Mistakes in options of the socket are the caller's.
-local function pass(ok, first, ...)
+-- Mistakes in addresses are the caller's, who is `level` functions away.
+local function pass(level, ok, first, ...)
   if ok then
     return first, ...
   elseif type(first) == "string" then
-    error((first:gsub("^[^:]*qn/%w+%.lua:%d+: ", "")), 3)
+    error((first:gsub("^[^:]*qn/%w+%.lua:%d+: ", "")), level + 1)
   end
   error(first, 0)
 end
@@ -111,7 +116,7 @@ end
 local function connect_to(address, port, config, rest, opts, how)
   local socket_options = only(opts, BOTH, CONNECT)
   socket_options.timeout = how.timeout
-  local socket, err = pass(pcall(udp.connect, address, port, socket_options))
+  local socket, err = pass(3, pcall(udp.connect, address, port, socket_options))
   if not socket then
     return nil, err
   end
@@ -226,7 +231,7 @@ function M.listen(addr, port, opts)
     return nil, err
   end
   local socket
-  socket, err = pass(pcall(udp.bind, addr, port, only(opts, BOTH, BIND)))
+  socket, err = pass(2, pcall(udp.bind, addr, port, only(opts, BOTH, BIND)))
   if not socket then
     return nil, err
   end

@@ -42,6 +42,10 @@ void qn__dtls_input(qn_dtls_endpoint_t *e, qn_slice_t d, const qn_udp_info_t *in
   qn_udp_end_addr(&info->from, &peer);
   qn__dtls_key(&key, &peer);
   qn_dtls_t *a = qn__dtls_find(e, &key);
+  if (d.size == 0 || d.data[0] < 20 || d.data[0] > 63) {
+    qn__dtls_keep_other(e, d, info);
+    return;
+  }
   if (!qn__dtls_record(d)) {
     e->stats.invalid++;
     return;
@@ -235,6 +239,7 @@ void qn_dtls_endpoint_release(qn_dtls_endpoint_t *e)
   }
   e->refs = 1; /* what ends meanwhile may look at it */
   shut(e, QN_E_CLOSED);
+  qn__dtls_drop_others(e);
   qn_tls_config_release(e->config);
   qn__object_gone(e->loop, "DTLS endpoint");
   qn_free(e->table);

@@ -86,6 +86,13 @@ struct qn_dtls {
   qn_dtls_stats_t stats;
 };
 
+typedef struct qn__dtls_other {
+  struct qn__dtls_other *next;
+  qn_udp_info_t info;
+  size_t size;
+  uint8_t data[];
+} qn__dtls_other_t;
+
 struct qn_dtls_endpoint {
   unsigned refs;
   qn_loop_t *loop;
@@ -102,6 +109,9 @@ struct qn_dtls_endpoint {
   uint32_t n_shaking, n_ready, n_failed, n_up;
   qn_list_t acceptors; /* operations */
   qn_op_t *asker;
+  bool wants_others;
+  qn__dtls_other_t *first, *last;
+  size_t n_others;
   qn_dtls_endpoint_stats_t stats;
   int (*send)(qn_udp_t *u, const qn_udp_out_t *o); /* qn_udp_send; tests put their own */
 };
@@ -119,7 +129,12 @@ void qn__dtls_input(qn_dtls_endpoint_t *e, qn_slice_t d, const qn_udp_info_t *in
 /* After an association has gone: a stopped endpoint without any closes. */
 void qn__dtls_endpoint_check(qn_dtls_endpoint_t *e);
 
+/* dtls_other.c */
+void qn__dtls_keep_other(qn_dtls_endpoint_t *e, qn_slice_t d, const qn_udp_info_t *info);
+void qn__dtls_drop_others(qn_dtls_endpoint_t *e);
+
 /* dtls_server.c */
+void qn__dtls_wake_asker(qn_dtls_endpoint_t *e);
 void qn__dtls_hello(qn_dtls_endpoint_t *e, qn_slice_t d, const qn__dtls_hello_t *h,
                     const qn_addr_t *peer, const qn_udp_info_t *info, qn_dtls_t *elder);
 void qn__dtls_server_up(qn_dtls_t *a);

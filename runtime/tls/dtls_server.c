@@ -75,6 +75,8 @@ static void wake_acceptor(qn_dtls_endpoint_t *e, int64_t result)
   }
 }
 
+void qn__dtls_wake_asker(qn_dtls_endpoint_t *e) { wake(&e->asker, 0); }
+
 /* --- notes ------------------------------------------------------------------------------------ */
 
 static void drop_note(qn_dtls_endpoint_t *e, qn_dtls_t *a)
@@ -276,11 +278,11 @@ int qn_dtls_accept(qn_dtls_endpoint_t *e, qn_op_t *op)
 
 int qn_dtls_wait_note(qn_dtls_endpoint_t *e, qn_op_t *op)
 {
-  if (!qn__list_empty(&e->notes)) {
+  if (!qn__list_empty(&e->notes) || e->first != NULL) {
     return 0;
   }
-  if (!e->listening || e->asker != NULL) {
-    return e->listening ? QN_E_BUSY : not_listening(e);
+  if (!e->held || e->asker != NULL) {
+    return e->held ? QN_E_BUSY : QN_E_CLOSED;
   }
   e->asker = op;
   qn_op_begin(op, e, cancel_asker);
@@ -315,6 +317,7 @@ void qn_dtls_stop(qn_dtls_endpoint_t *e)
   while (qn_dtls_take_note(e, &a) != QN_DTLS_NOTE_NONE) {
     qn_dtls_release(a);
   }
+  qn_dtls_set_others(e, false);
   while (!qn__list_empty(&e->acceptors)) {
     wake_acceptor(e, QN_E_CLOSED);
   }

@@ -3,6 +3,7 @@
 
 local certs = require "spec.support.tls_certs"
 local dtls = require "spec.support.dtls"
+local program = require "spec.support.program"
 local qn = require "qn"
 
 describe("qn.dtls", function()
@@ -319,6 +320,29 @@ describe("qn.dtls", function()
       assert.equal("one", (ba:recv { timeout = 5 }))
       ab:close()
       ba:close()
+    end)
+
+    it("hands on what is not DTLS, to be answered in clear", function()
+      local socket <close> = assert(qn.udp.bind("127.0.0.1", 0))
+      local endpoint <close> = assert(qn.dtls.over(socket))
+      local other <close> = assert(qn.udp.connect("127.0.0.1", socket:local_port()))
+      local peer <close> = dtls.echo(shop)
+      local c <close> = assert(endpoint:connect("127.0.0.1", peer.port, dtls.client_options(shop)))
+      assert(other:send "\0nobody listens")
+      program.until_true("it to be dropped", function() return endpoint:stats().invalid == 1 end)
+      endpoint:on("datagram", function(data, from) from:reply(data:upper()) end)
+      for _, text in ipairs { "\0\1stun", "\x40turn", "" } do
+        assert(other:send(text))
+        assert.equal(text:upper(), (other:recv { timeout = 5 }))
+      end
+      assert(other:send "\x17 as if it were DTLS")
+      assert.is_true(c:send "hello")
+      assert.equal("hello", (c:recv { timeout = 5 }))
+      endpoint:off()
+      assert(other:send "\0again nobody")
+      assert.is_nil((other:recv { timeout = 0.02 }))
+      assert.equal(3, endpoint:stats().invalid)
+      assert.has_error(function() endpoint:on("datagramm", print) end)
     end)
 
     it("takes the peer of a connected socket", function()

@@ -207,22 +207,23 @@ function DtlsServer:stats() end
 
 ---@alias qn.DtlsServerEvent
 ---| "handshake_error" # handler(err: qn.Error): a client's handshake has failed; err.peer says whose
+---| "datagram" # handler(data: string, from: qn.Datagram): one that is not DTLS (RFC 7983); `from:reply` answers it in clear
 
 ---Calls `f` at each event of this name. Unknown names are thrown.
 ---@param name qn.DtlsServerEvent
----@param f fun(err: qn.Error)
+---@param f function
 ---@return self
 function DtlsServer:on(name, f) end
 
 ---Like `on`, for the next event only.
 ---@param name qn.DtlsServerEvent
----@param f fun(err: qn.Error)
+---@param f function
 ---@return self
 function DtlsServer:once(name, f) end
 
 ---Removes one listener, all of one event, or all.
 ---@param name? qn.DtlsServerEvent
----@param f? fun(err: qn.Error)
+---@param f? function
 ---@return self
 function DtlsServer:off(name, f) end
 

@@ -70,11 +70,12 @@ local asks = {}
 
 function asks.sni(server, peer, name)
   local a <close> = setmetatable({ connection = peer, value = "refuse" }, answer)
-  local chosen = core.tls_own(core.dtls_own(server).config).sni(name, peer)
+  local present = core.dtls_own(server).config
+  local chosen = core.tls_own(present).sni(name, peer)
   if chosen == nil then
     a.value = nil
   elseif chosen ~= false then
-    local config, err = configuration.from(chosen, "sni", 1)
+    local config, err = configuration.chosen(chosen, present)
     if not config then
       error(err, 0)
     end
@@ -95,6 +96,11 @@ local function take_notes(server)
     local what, first, second = core.dtls_note(server)
     if not what then
       return
+    elseif what == "other" then
+      events.dispatch(server, "datagram", first, second)
+      if events.backlog(server) >= ERRORS_WAITING_MAX then
+        events.settle(server) -- C keeps a few more, and counts the rest
+      end
     elseif what == "failed" then
       if events.backlog(server) < ERRORS_WAITING_MAX then
         events.dispatch(server, "handshake_error", first)
@@ -107,7 +113,7 @@ end
 
 local function need_notes(server, on)
   local own = core.dtls_own(server)
-  if on and not own.task and server:is_listening() then
+  if on and not own.task and server:state() ~= "closed" then
     own.task = core.detach(take_notes, server)
     own.task:name("handshakes of " .. tostring(server))
   elseif not on and own.task then
@@ -302,11 +308,15 @@ end
 
 local source = {}
 
+local names = { "handshake_error", "datagram" }
+
 function source.check_event(object, name)
   core.dtls_own(object) -- throws when it is no server
-  if name ~= "handshake_error" then
-    return type(name) == "string" and ("unknown event '%s'"):format(name)
-      or "the name of an event expected, got " .. type(name)
+  if type(name) ~= "string" then
+    return "the name of an event expected, got " .. type(name)
+  elseif name ~= names[1] and name ~= names[2] then
+    local near = options.nearest(name, names)
+    return ("unknown event '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or "")
   end
 end
 
@@ -316,8 +326,12 @@ end
 
 function source.observe(object, list)
   local own = core.dtls_own(object)
+  local wants = {}
+  for _, name in ipairs(list) do
+    wants[name] = true
+  end
   own.listened = #list > 0
-  core.dtls_notes(object, own.listened)
+  core.dtls_notes(object, wants.handshake_error, wants.datagram)
   need_notes(object, own.asks or own.listened)
 end
 

@@ -31,6 +31,7 @@ typedef struct qn_dtls qn_dtls_t;
 #define QN_DTLS_RETRANSMIT_MIN_MS 20u
 #define QN_DTLS_RETRANSMIT_MAX_MS 60000u
 #define QN_DTLS_NOTES_MAX 64u  /* failed handshakes that nobody has looked at */
+#define QN_DTLS_OTHERS_MAX 64u /* datagrams of other protocols that nobody has taken */
 #define QN_DTLS_EVENTS_MAX 32u /* events of an association, likewise */
 #define QN_DTLS_SECRET_MIN 16u /* bytes of a cookie secret */
 #define QN_DTLS_SECRET_MAX 1024u
@@ -75,8 +76,14 @@ QN_API int qn_dtls_accept(qn_dtls_endpoint_t *e, qn_op_t *op);
 QN_API qn_dtls_t *qn_dtls_accepted(qn_dtls_endpoint_t *e); /* the caller's reference; NULL: none */
 /* Whether failed handshakes come as notes, from now on. */
 QN_API void qn_dtls_set_notes(qn_dtls_endpoint_t *e, bool on);
-/* What to do or know about a peer: 0 (qn_dtls_take_note has it), QN_AGAIN, QN_E_BUSY, or
- * as qn_dtls_accept. */
+/* Whether datagrams that are not DTLS (first byte not 20 to 63, RFC 7983) are kept for
+ * qn_dtls_other; else they count as invalid. */
+QN_API void qn_dtls_set_others(qn_dtls_endpoint_t *e, bool on);
+/* The first of them; false: there is none. It stays until qn_dtls_drop_other. */
+QN_API bool qn_dtls_other(const qn_dtls_endpoint_t *e, qn_slice_t *data, qn_udp_info_t *info);
+QN_API void qn_dtls_drop_other(qn_dtls_endpoint_t *e);
+/* What to do or know about a peer, or such a datagram: 0 (qn_dtls_take_note has it), QN_AGAIN,
+ * QN_E_BUSY, or as qn_dtls_accept. */
 QN_API int qn_dtls_wait_note(qn_dtls_endpoint_t *e, qn_op_t *op);
 typedef enum qn_dtls_note {
   QN_DTLS_NOTE_NONE,
@@ -150,8 +157,8 @@ QN_API qn_dtls_state_t qn_dtls_state(const qn_dtls_t *a);
 QN_API int qn_dtls_error(const qn_dtls_t *a); /* why it is closed; 0: it is not */
 /* Facts, questions and sessions; lives as long as the association. */
 QN_API qn_tls_t *qn_dtls_tls(const qn_dtls_t *a);
-/* The configuration that counts for it: that which it began with, or the one that was chosen by name.
- * Not retained. */
+/* The configuration that counts for it: that which it began with, or the one that was chosen by
+ * name. Not retained. */
 QN_API qn_tls_config_t *qn_dtls_config(const qn_dtls_t *a);
 QN_API qn_udp_t *qn_dtls_socket(const qn_dtls_t *a); /* NULL: it is over */
 QN_API void qn_dtls_peer(const qn_dtls_t *a, qn_addr_t *out);
