@@ -120,7 +120,8 @@ end
 
 local function connect(o, host, port)
   local options = { verify = "query", ca = o.ca, server_name = o.server_name, sessions = false,
-    alpn = o.alpn or port == PORT and not o.starttls and { "h2", "http/1.1" } or nil }
+    alpn = o.alpn or port == PORT and not o.starttls and { "h2", "http/1.1" } or nil,
+    ocsp = "request" }
   if not o.starttls then
     return require "qn.tls".connect(host, port, options)
   end

@@ -117,6 +117,16 @@ describe("qnlua cert, servers:", function()
     has(err, "has expired")
   end)
 
+  it("tells what the stapled OCSP answer says", function()
+    for status, words in pairs { good = "good (until 20", revoked = "revoked (key_compromise)" } do
+      local server <close> = peers.s_server(shop, { identity = "revoked",
+        args = { "-status_file", shop:ocsp("revoked", { status = status }) } })
+      local code, out = cert("--ca", shop:cert "root", "localhost:" .. server.port)
+      assert.equal(status == "good" and 0 or 1, code)
+      has(out, "OCSP answer: " .. words)
+    end
+  end)
+
   it("speaks first where TLS begins later", function()
     local server <close> = peers.node(shop, "smtp", {})
     local status, out, err = cert("--starttls=smtp", "--ca", shop:cert "root", "localhost:" .. server.port)
