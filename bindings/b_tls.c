@@ -35,7 +35,8 @@ int qnl_tls_call(lua_State *L, const char *name)
   return lua_gettop(L);
 }
 
-/* core.tls_functions(table): what C calls: question(stream, what, value), accept(server, ...) ... */
+/* core.tls_functions(table): what C calls: question(stream, what, value), accept(server, ...) ...
+ */
 static int core_tls_functions(lua_State *L)
 {
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -81,8 +82,7 @@ static int ask(lua_State *L)
 
 static void run_questions(qn_ready_t *r)
 {
-  qnl_tls_conn_t *conn =
-      (qnl_tls_conn_t *)(void *)((char *)r - offsetof(qnl_tls_conn_t, ready));
+  qnl_tls_conn_t *conn = (qnl_tls_conn_t *)(void *)((char *)r - offsetof(qnl_tls_conn_t, ready));
   lua_State *L = conn->G->L;
   bool sni = conn->asked_sni, verify = conn->asked_verify;
   lua_pushcfunction(L, ask);
@@ -271,11 +271,10 @@ void qnl_push_tls_failure(lua_State *L, const qn_tls_t *t, int code, const char 
                           const char *peer)
 {
   const char *why = code == QN_E_TIMEOUT || code == QN_E_LIMIT ? "" : qn_tls_problem(t);
-  qnl_push_error(L, &(qnl_errinfo_t){.code = code,
-                                     .op = op,
-                                     .peer = peer,
-                                     .phase = "tls",
-                                     .message = *why != 0 ? why : NULL});
+  qnl_push_error(
+      L,
+      &(qnl_errinfo_t){
+          .code = code, .op = op, .peer = peer, .phase = "tls", .message = *why != 0 ? why : NULL});
   lua_pushliteral(L, "tls");
   qnl_error_set(L, "phase");
   int alert = qn_tls_alert_received(t) > 0 ? qn_tls_alert_received(t) : qn_tls_alert_sent(t);
@@ -340,8 +339,8 @@ static void read_opts(lua_State *L, qnl_tls_conn_t *conn, qn_tls_opts_t *o)
 /* What leaves the stream as it was. */
 static bool is_refused(int rc)
 {
-  return rc == QN_E_PLAINTEXT || rc == QN_E_BUSY || rc == QN_E_CLOSED ||
-         rc == QN_E_NOT_CONNECTED || rc == QN_E_LIMIT;
+  return rc == QN_E_PLAINTEXT || rc == QN_E_BUSY || rc == QN_E_CLOSED || rc == QN_E_NOT_CONNECTED ||
+         rc == QN_E_LIMIT;
 }
 
 /* core.tls_start(stream, configuration, {server=, server_name=, verify_name=, no_sni=, peer=,
@@ -410,12 +409,10 @@ static int core_tls_key_update(lua_State *L)
 
 void qnl_open_tls(lua_State *L, qnl_state_t *G)
 {
-  static const qnl_method_t functions[] = {{"tls_start", core_tls_start, 0},
-                                           {"tls_answer", core_tls_answer, 0},
-                                           {"tls_ignore", core_tls_ignore, 0},
-                                           {"tls_key_update", core_tls_key_update, 0},
-                                           {"tls_functions", core_tls_functions, 0},
-                                           {NULL, NULL, 0}};
+  static const qnl_method_t functions[] = {
+      {"tls_start", core_tls_start, 0},         {"tls_answer", core_tls_answer, 0},
+      {"tls_ignore", core_tls_ignore, 0},       {"tls_key_update", core_tls_key_update, 0},
+      {"tls_functions", core_tls_functions, 0}, {NULL, NULL, 0}};
   lua_newtable(L);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");

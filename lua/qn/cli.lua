@@ -14,10 +14,10 @@ usage: qnlua [options] [script [args]]
   -l g=mod         require the module 'mod' into the global 'g'
   -i               enter interactive mode after running 'script'
   -v               show the version
-  -E               ignore environment variables (LUA_INIT, LUA_PATH, LUA_CPATH, SSLKEYLOGFILE)
+  -E               ignore environment variables (LUA_INIT, LUA_PATH, LUA_CPATH and others)
   -W               turn warnings on
   --trace[=layers] print what passes on the wire on standard error; layers: %s
-  --keylog file    append the keys of TLS connections to 'file', so that other programs can read them
+  --keylog file    append the keys of TLS connections to 'file', for programs that look into them
   --help           show this text
   cert             show certificates and whether they are good; see qnlua cert --help
   --               stop handling options

@@ -99,7 +99,7 @@ local function pump(object, state)
     state.queue[state.head] = nil
     state.head = state.head + 1
     if item.asked then
-      local asked <close> = item.asked
+      local _ <close> = item.asked
       call_handlers(object, state, item)
     else
       call_handlers(object, state, item)

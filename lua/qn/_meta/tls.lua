@@ -1,9 +1,5 @@
 ---@meta
 
----A TLS configuration: a value (QSslConfiguration). Its options are its read-only fields, as they count:
----certificates and keys as values, `ca` and `alpn` as lists.
----@class qn.TlsConfiguration: qn.TlsOptions
-
 ---A TLS session to resume: a secret. It can be kept as bytes and given to `session =`.
 ---@class qn.TlsSession
 ---@field version string "TLSv1.3"

@@ -372,7 +372,8 @@ local function chosen(value, own)
     end
     value = opts
   elseif not is(value, "configuration") then
-    error(("sni: options, a qn.TlsConfiguration, nil or false expected, got %s"):format(type(value)), 0)
+    local text = "sni: options, a qn.TlsConfiguration, nil or false expected, got %s"
+    error(text:format(type(value)), 0)
   end
   local config, err = from(value, "sni", 1)
   return config, not config and err or nil
@@ -397,7 +398,9 @@ function M.configuration(opts)
   return nil, err
 end
 
----@class qn.TlsConfiguration
+---A TLS configuration: a value (QSslConfiguration). Its options are its read-only fields, as they count:
+---certificates and keys as values, `ca` and `alpn` as lists.
+---@class qn.TlsConfiguration: qn.TlsOptions
 local Configuration = core.methods("TlsConfiguration")
 
 ---A configuration like this one but for these options. Its remembered sessions are its own.
@@ -465,7 +468,7 @@ function M.protocols()
   return out
 end
 
--- For other Lua files: the options that make a configuration, those of one connection, and how both are read.
+-- For other Lua files: options that make a configuration, those of one connection, how both are read.
 M.RULES, M.CONNECTION, M.from, M.chosen = RULES, CONNECTION, from, chosen
 
 return M

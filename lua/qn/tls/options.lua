@@ -210,7 +210,8 @@ local plain = {}
 -- Names as OpenSSL takes them: "A:B".
 local function names(option, value)
   local out = {}
-  local list = type(value) == "table" and type(value.name) == "string" and { value } or list_of(value)
+  local is_one = type(value) == "table" and type(value.name) == "string"
+  local list = is_one and { value } or list_of(value)
   for i, item in ipairs(list) do
     local name = type(item) == "table" and item.name or item
     if type(name) ~= "string" or name == "" then
