@@ -225,6 +225,37 @@ makers["accept"] = function()
   }
 end
 
+local identity
+
+makers["accept (TLS)"] = function()
+  if not identity then
+    local cert, key = qn.tls.self_signed { names = { "localhost" } }
+    identity = { cert = cert, key = key }
+  end
+  local server = assert(qn.tls.listen("127.0.0.1", 0, identity))
+  local connecting
+  return {
+    op = function()
+      local socket = server:accept()
+      if socket then socket:close() end
+    end,
+    release = function()
+      if not connecting then
+        connecting = qn.spawn(function()
+          local _ <close> = qn.tls.connect("127.0.0.1", server:port(), { verify = "none" })
+        end)
+      end
+    end,
+    close = function()
+      if connecting then
+        connecting:cancel()
+        connecting:join()
+      end
+      server:close()
+    end,
+  }
+end
+
 makers["connect"] = function()
   local server = assert(qn.tcp.listen("127.0.0.1", 0))
   return {
