@@ -161,8 +161,8 @@ static int set_up(qn_tls_t *t, SSL_CTX *ctx, const qn_tls_opts_t *o, BIO *(*make
   return rc;
 }
 
-int qn__tls_make(qn_tls_config_t *c, const qn_tls_opts_t *opts, bool dtls,
-                 BIO *(*bio)(qn_tls_t *t), void *owner, qn_tls_t **out)
+int qn__tls_make(qn_tls_config_t *c, const qn_tls_opts_t *opts, bool dtls, BIO *(*bio)(qn_tls_t *t),
+                 void *owner, qn_tls_t **out)
 {
   SSL_CTX *ctx;
   c->problem[0] = 0;

@@ -316,7 +316,8 @@ function source.check_event(object, name)
     return "the name of an event expected, got " .. type(name)
   elseif name ~= names[1] and name ~= names[2] then
     local near = options.nearest(name, names)
-    return ("unknown event '%s'%s"):format(name, near and (" (did you mean '%s'?)"):format(near) or "")
+    local hint = near and (" (did you mean '%s'?)"):format(near) or ""
+    return ("unknown event '%s'%s"):format(name, hint)
   end
 end
 
