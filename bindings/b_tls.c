@@ -292,9 +292,7 @@ void qnl_push_tls_failure(lua_State *L, const qn_tls_t *t, int code, const char 
 static int push_started(lua_State *L, qnl_task_t *t, int64_t result)
 {
   qnl_stream_t *u = t->wait.obj;
-  if (u->tls != NULL) {
-    qnl_tls_settled(u->tls);
-  }
+  qnl_tls_settled(u->tls);
   if (result < 0) {
     luaL_pushfail(L);
     char text[QN_ADDR_TEXT + 8];

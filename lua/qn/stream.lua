@@ -127,6 +127,7 @@ end
 -- TLS is loaded with the first stream that is used with it.
 for _, name in ipairs { "start_tls", "tls", "ignore_ssl_errors", "update_keys" } do
   Stream[name] = function(self, ...)
+    check_stream(self, 1, name)
     return require "qn.tls.socket".Stream[name](self, ...)
   end
 end

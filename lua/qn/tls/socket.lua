@@ -147,6 +147,9 @@ M.Stream = Stream
 ---@return true? ok
 ---@return qn.Error? err
 function Stream:start_tls(opts)
+  if self.seek then
+    error("start_tls: a file is no connection", 3)
+  end
   local config, rest = configuration.from(opts, "start_tls", 3)
   if not config then
     return nil, rest

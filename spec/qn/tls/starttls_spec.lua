@@ -201,6 +201,11 @@ describe("start_tls", function()
     throws.method(assert, "option 'cert' needs option 'key'", a, "start_tls",
       { server = true, cert = streams.shop:cert "server" })
     throws.method(assert, "option 'server_name' must be a host name", a, "start_tls", { server_name = "a b" })
+    for _, name in ipairs { "start_tls", "tls", "ignore_ssl_errors", "update_keys" } do
+      throws.call(assert, "bad argument #1 to '" .. name .. "' %(qn.Stream expected, got nil%)", a, name)
+    end
+    local file <close> = assert(qn.file.open("/dev/null", "r+"))
+    throws.method(assert, "start_tls: a file is no connection", file, "start_tls", { verify = "none" })
     for _, name in ipairs { "sni", "client_ca", "ticket_keys", "ocsp_staple" } do
       local value = name == "sni" and {} or name == "ticket_keys" and { ("k"):rep(80) }
         or name == "client_ca" and streams.shop:cert "root" or "x"
