@@ -155,7 +155,9 @@ static int set_ignore(lua_State *L, qnl_tls_config_t *u)
 
 /* --- the ALPN choice ------------------------------------------------------------------------- */
 
-static const char key_choices = 0; /* registry: config -> function, weak keys */
+/* Registry: config -> its userdata (weak). The function is in the table that belongs to that, so
+ * that it may hold whatever it likes. */
+static const char key_choices = 0;
 
 typedef struct choice {
   qnl_tls_config_t *u;
@@ -170,6 +172,8 @@ static int choose(lua_State *L)
   choice_t *c = lua_touserdata(L, 1);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_choices);
   lua_rawgetp(L, -1, c->u);
+  lua_getiuservalue(L, -1, 1);
+  lua_getfield(L, -1, "alpn");
   lua_createtable(L, (int)c->n, 0);
   for (size_t i = 0; i < c->n; i++) {
     lua_pushlstring(L, (const char *)c->names[i].data, c->names[i].size);
@@ -187,15 +191,19 @@ static int choose(lua_State *L)
   return 0;
 }
 
-/* Protected: makes the thread that the function runs on. */
+/* Protected: makes the thread that the function runs on. Its error goes where those of tasks go. */
 static int run_choice(lua_State *L)
 {
   lua_State *own = lua_newthread(L);
   lua_pushcfunction(own, choose);
   lua_pushlightuserdata(own, lua_touserdata(L, 1));
   if (lua_pcall(own, 1, 0, 0) != LUA_OK) {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, "qn.core");
+    lua_getfield(L, -1, "report");
     lua_xmove(own, L, 1);
-    return lua_error(L);
+    lua_pushliteral(L, "the choice of alpn");
+    lua_call(L, 2, 0);
   }
   return 0;
 }
@@ -208,21 +216,24 @@ static int on_alpn(qn_tls_t *t, const qn_slice_t *names, size_t n, void *arg)
   lua_pushcfunction(L, run_choice);
   lua_pushlightuserdata(L, &c);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-    fprintf(stderr, "qnlua: error in the ALPN choice of a server: %s\n",
-            luaL_tolstring(L, -1, NULL));
+    const char *text = lua_tostring(L, -1); /* out of memory, or the state is being closed */
+    fprintf(stderr, "qnlua: error in the choice of alpn: %s\n", text != NULL ? text : "?");
     c.u->G->had_unhandled = true;
     c.chosen = -1;
-    lua_pop(L, 2);
+    lua_pop(L, 1);
   }
   return c.chosen;
 }
 
-/* core.tls_set(config, "alpn_choice", function) */
+/* core.tls_set(config, "alpn_choice", function): field `alpn` of the table that belongs to it */
 static int set_alpn_choice(lua_State *L, qnl_tls_config_t *u)
 {
   luaL_checktype(L, 3, LUA_TFUNCTION);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_choices);
+  lua_getiuservalue(L, 1, 1);
   lua_pushvalue(L, 3);
+  lua_setfield(L, -2, "alpn");
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_choices);
+  lua_pushvalue(L, 1);
   lua_rawsetp(L, -2, u);
   return qn_tls_config_set_alpn_choice(u->c, on_alpn, u);
 }
@@ -474,6 +485,10 @@ void qnl_open_tls_config(lua_State *L, qnl_state_t *G)
                                            {"tls_error_name", core_tls_error_name, 0},
                                            {NULL, NULL, 0}};
   lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &key_choices);
   qnl_open_tls_psk(L);
   qnl_class_register(L, G, &qnl_class_tls_config);

@@ -251,11 +251,17 @@ describe("alpn", function()
     local server <close> = listen { alpn = function(names) return answer(names) end }
     for _, bad in ipairs {
       function() return "other" end, function() return 5 end, function() return {} end,
-      function() error("no") end, function() qn.sleep(0) return "a" end,
     } do
       answer = bad
       assert.equal("no_application_protocol", failure_of(server, "localhost", { alpn = "a" }).alert)
-      leaks.take_unhandled()
+    end
+    for text, bad in pairs { ["alpn: no"] = function() error("alpn: no", 0) end,
+      ["'sleep' would wait"] = function() qn.sleep(0) return "a" end } do
+      answer = bad
+      assert.equal("no_application_protocol", failure_of(server, "localhost", { alpn = "a" }).alert)
+      local list = leaks.wait_unhandled(1)
+      assert.equal(1, #list)
+      assert.truthy(tostring(list[1].error):find(text, 1, true), tostring(list[1].error))
     end
     answer = function(names) return names[1] end
     local _, facts = ask(server, "localhost", { alpn = "a" })
