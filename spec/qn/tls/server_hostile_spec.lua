@@ -3,6 +3,7 @@
 
 local qn = require "qn"
 local certs = require "spec.support.tls_certs"
+local program = require "spec.support.program"
 local splits = require "spec.support.splits"
 
 local shop, root, identity, hello
@@ -248,6 +249,47 @@ describe("max_handshakes", function()
     server:close()
     assert.is_nil((first:read(1)))
     assert.is_nil((second:read(1)))
+  end)
+end)
+
+describe("a process without descriptors", function()
+  it("reports it, does not spin, and serves again when there are some", function()
+    local script = [[
+      local qn = require "qn"
+      local cert, key = ...
+      local server = assert(qn.tls.listen("127.0.0.1", 0, { cert = cert, key = key }))
+      local errors = {}
+      server:on("accept_error", function(err) errors[#errors + 1] = err end)
+      print(server:port())
+      io.stdout:flush()
+      assert(server:wait("accept_error", 20))
+      assert(errors[1].kind == "limit" and errors[1].code == "EMFILE", tostring(errors[1]))
+      local turns = qn.stats().turns
+      qn.sleep(0.3)
+      turns = qn.stats().turns - turns
+      assert(turns < 50, "it spins: " .. turns)
+      print("full")
+      io.stdout:flush()
+      local socket <close> = assert(server:accept(20))
+      print("served " .. socket:read("l"))
+    ]]
+    local path = shop:write("full.lua", script)
+    local child <close> = program.start { "sh", "-c", 'ulimit -n 24; exec "$0" "$@"', program.qnlua(), path,
+      identity.cert, identity.key }
+    local port = tonumber(child:wait_for("^(%d+)\n"))
+    local sockets = {}
+    for i = 1, 40 do
+      sockets[i] = assert(qn.tcp.connect("127.0.0.1", port))
+    end
+    child:wait_for("full\n")
+    for i = 1, 40 do
+      sockets[i]:abort()
+    end
+    local client <close> = assert(qn.tls.connect("127.0.0.1", port, { ca = root }))
+    client:write("at last\n")
+    child:wait_for("served at last\n")
+    local status, _, err = child:wait()
+    assert.same({ 0, "" }, { status, err })
   end)
 end)
 

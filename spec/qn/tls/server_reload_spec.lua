@@ -150,7 +150,7 @@ describe("configure", function()
 
   it("functions that hold their server do not keep it alive once it is closed", function()
     local server
-    server = listen { sni = function() return server and nil end, 
+    server = listen { sni = function() return server and nil end,
       alpn = function(names) return server and names[1] end }
     visit(server, client())
     server:close() -- the leak check does the rest
