@@ -133,7 +133,7 @@ describe("qnlua", function()
     assert.equal(0, status)
     assert.equal("", err)
     assert.truthy(out:find("^usage: qnlua %[options%] %[script %[args%]%]\n"))
-    for _, option in ipairs { "-e stat", "-l mod", "-i", "-v", "-E", "-W", "--trace", "--help", "--" } do
+    for _, option in ipairs { "-e stat", "-l mod", "-i", "-v", "-E", "-W", "--trace", "--keylog", "--help", "--" } do
       assert.truthy(out:find("\n  " .. option, 1, true), option)
     end
   end)
@@ -143,11 +143,12 @@ describe("qnlua", function()
       { { "-x" }, "unrecognized option '-x'" },
       { { "-vv" }, "unrecognized option '-vv'" },
       { { "--tracer" }, "unrecognized option '--tracer'" },
+      { { "--keylog" }, "'--keylog' needs argument" },
       { { "-e" }, "'-e' needs argument" },
       { { "-l" }, "'-l' needs argument" },
       { { "-l", "-v" }, "'-l' needs argument" },
-      { { "--trace=socket,tsl", "-e", "print 1" }, "unknown layer 'tsl' for --trace (known: socket)" },
-      { { "--trace=", "-e", "print 1" }, "unknown layer '' for --trace (known: socket)" },
+      { { "--trace=socket,tsl", "-e", "print 1" }, "unknown layer 'tsl' for --trace (known: socket, tls)" },
+      { { "--trace=", "-e", "print 1" }, "unknown layer '' for --trace (known: socket, tls)" },
     }
     for _, case in ipairs(cases) do
       local status, out, err = q(table.unpack(case[1]))
