@@ -117,9 +117,8 @@ static int look_at_sent(qn_dtls_t *a)
   return rc < 0 && !is_loss(rc) && !a->t->server && a->state == QN_DTLS_HANDSHAKE ? rc : 0;
 }
 
-void qn__dtls_on_timer(qn_timer_t *timer)
+static void on_time(qn_dtls_t *a)
 {
-  qn_dtls_t *a = QN__CONTAINER(timer, qn_dtls_t, timer);
   uint64_t now = qn_loop_now(a->loop);
   if (a->state == QN_DTLS_HANDSHAKE && now >= a->deadline) {
     qn__tls_say(a->t, "the handshake was not completed in time");
@@ -152,6 +151,14 @@ void qn__dtls_on_timer(qn_timer_t *timer)
     }
   }
   qn__dtls_arm(a);
+}
+
+void qn__dtls_on_timer(qn_timer_t *timer)
+{
+  qn_dtls_t *a = QN__CONTAINER(timer, qn_dtls_t, timer);
+  qn_dtls_retain(a);
+  on_time(a);
+  qn_dtls_release(a);
 }
 
 /* --- the handshake ---------------------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /* A server of DTLS fed with datagrams: unknown peers, half a handshake, an established connection.
  *
- * First byte: 1 cookies off, 2 behind a real handshake, 4 behind the client's first datagrams. Then
- * datagrams: two bytes (sender 0 or 1 in the top bit, size), their bytes. Nothing may crash or
- * leak, nothing be kept for a sender without a cookie, and no answer to one be longer than its
- * question.
+ * First byte: 1 cookies off, 2 behind a real handshake, 4 behind the client's first datagrams, 8
+ * other protocols are kept. Then datagrams: two bytes (sender 0 or 1 in the top bit, size), their
+ * bytes. Nothing may crash or leak, nothing be kept for a sender without a cookie, and no answer to
+ * one be longer than its question.
  */
 #define TEST_UNUSED __attribute__((unused))
 
@@ -144,6 +144,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   f.c->send = f.s->send = capture;
   qn_dtls_serve_t o = {.no_cookies = mode & 1, .verifier = f.verifier};
   need(qn_dtls_serve(f.s, f.server, &o) == 0);
+  qn_dtls_set_others(f.s, mode & 8);
   if (mode & 6) {
     need(qn_addr_parse(&peer, "127.0.0.1", 2000, QN_FAMILY_ANY) == 0);
     qn_dtls_connect_t co = {.peer = &peer, .tls = {.server_name = "localhost"}};

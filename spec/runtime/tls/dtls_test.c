@@ -329,7 +329,7 @@ TEST(cut_datagrams_do_no_harm)
 {
   for (size_t at = 0; at < 8; at++) {
     size_t size = 1;
-    for (size_t cut = 0; cut < size; cut += cut < 30 ? 1 : 53) {
+    for (size_t cut = 0; cut < size; cut += cut < 26 ? 1 : 97) {
       size_t i = 0;
       path_open(true);
       REQUIRE_INT(begin(), 0);
@@ -355,7 +355,7 @@ TEST(cut_datagrams_do_no_harm)
 TEST(changed_datagrams_do_no_harm)
 {
   uint32_t dice = 1;
-  for (int round = 0; round < 120; round++) {
+  for (int round = 0; round < 60; round++) {
     path_open(round % 2);
     REQUIRE_INT(begin(), 0);
     while (w.n != 0) {
