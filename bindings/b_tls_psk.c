@@ -36,7 +36,7 @@ static const char *bytes_at(lua_State *L, int idx, const char *what, size_t leas
 static int choose(lua_State *L)
 {
   choice_t *c = lua_touserdata(L, 1);
-  size_t size;
+  size_t size = 0;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &key_choices);
   lua_rawgetp(L, -1, c->u);
   lua_pushstring(L, c->text);

@@ -181,7 +181,7 @@ static bool find(qn_tls_t *t, const struct qn__tls_psk *p, const char *text, qn_
     if (!p->fn(t, text, out, p->arg)) {
       return false;
     }
-    if (t->server) {
+    if (t->server && text != NULL) {
       memset(out->identity, 0, sizeof out->identity);
       memcpy(out->identity, text, strlen(text));
     }
@@ -191,7 +191,7 @@ static bool find(qn_tls_t *t, const struct qn__tls_psk *p, const char *text, qn_
     *out = p->items[0];
     return p->count != 0;
   }
-  return in_table(p, text, out);
+  return text != NULL && in_table(p, text, out);
 }
 
 static bool note(qn_tls_t *t, const qn_tls_psk_t *k)

@@ -141,7 +141,9 @@ static void raw_expand(const raw_t *r, const char *label, uint8_t *out, size_t s
 static void raw_key_block(const raw_t *r, uint8_t out[40])
 {
   uint8_t seed[13 + 64];
-  memcpy(seed, "key expansion", 13);
+  static const uint8_t label[13] = {'k', 'e', 'y', ' ', 'e', 'x', 'p',
+                                    'a', 'n', 's', 'i', 'o', 'n'};
+  memcpy(seed, label, sizeof label);
   SSL_get_server_random(r->ssl, seed + 13, 32);
   SSL_get_client_random(r->ssl, seed + 45, 32);
   EVP_KDF *kdf = EVP_KDF_fetch(NULL, "TLS1-PRF", NULL);
