@@ -30,7 +30,8 @@ local function validity(certificate)
     return "not valid before " .. os.date("!%Y-%m-%d", certificate.not_before)
   end
   local days = (certificate.not_after - now) // 86400
-  return days < 0 and ("expired %d days ago"):format(-days) or ("valid for %d more days"):format(days)
+  return days < 0 and ("expired %d days ago"):format(-days)
+    or ("valid for %d more days"):format(days)
 end
 
 local function show(chain, ca)
@@ -39,12 +40,14 @@ local function show(chain, ca)
   print(("%s: %s"):format(first.subject_display_name, first.self_signed and "self-signed"
     or "signed by " .. first.issuer_display_name))
   print("  for " .. names_of(first))
-  print(("  %s, %s"):format(validity(first), key.curve and "EC " .. key.curve or key.type .. " " .. key.bits))
+  local kind = key.curve and "EC " .. key.curve or key.type .. " " .. key.bits
+  print(("  %s, %s"):format(validity(first), kind))
   local good, errors = qn.tls.verify(chain)
   print(good and "  trusted by this system" or "  not trusted: " .. errors[1].message)
   if ca then
     good = qn.tls.verify(chain, "www.example.org", { ca = ca })
-    print(("  trusted by %s: %s"):format(ca.subject_display_name, good and "yes, for www.example.org" or "no"))
+    print(("  trusted by %s: %s"):format(ca.subject_display_name,
+      good and "yes, for www.example.org" or "no"))
     print("  for example.com: " .. select(2, first:matches_host "example.com").message)
   end
 end
@@ -53,7 +56,7 @@ for _, path in ipairs(arg) do
   show(assert(qn.tls.certificates(path)))
 end
 if #arg == 0 then
-  local ca, ca_key = assert(qn.tls.self_signed { subject = { CN = "Example CA" }, ca = true, days = 60 })
+  local ca, ca_key = assert(qn.tls.self_signed { subject = "Example CA", ca = true })
   local request = assert(qn.tls.request { names = { "www.example.org", "192.0.2.1" } })
   show({ assert(qn.tls.sign(request, ca, ca_key, { days = 30.5 })) }, ca)
 end

@@ -36,7 +36,8 @@ if not socket then
 end
 
 local facts <const> = socket:tls()
-print(("connected to %s: %s, %s (%d bits)"):format(host, facts.version, facts.cipher, facts.cipher_bits))
+print(("connected to %s: %s, %s (%d bits)"):format(host, facts.version, facts.cipher,
+  facts.cipher_bits))
 for i, certificate in ipairs(facts.chain) do
   local names = certificate.names.dns
   print(("certificate %d: %s, issued by %s, for %s"):format(i, certificate.subject_display_name,

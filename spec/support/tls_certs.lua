@@ -92,10 +92,7 @@ recipes.keyless = { ext = CA, patch = spoil_key, as_it_is = true }
 recipes.by_keyless = { ext = SERVER, issuer = "keyless" }
 
 local KEYS <const> = {
-  ec = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256",
-  rsa = "-algorithm RSA -pkeyopt rsa_keygen_bits:2048",
-  rsa1024 = "-algorithm RSA -pkeyopt rsa_keygen_bits:1024",
-  ed25519 = "-algorithm ed25519",
+  ec = "ec -pkeyopt ec_paramgen_curve:P-256", rsa = "rsa:2048", rsa1024 = "rsa:1024", ed25519 = "ed25519",
 }
 
 local CONFIG <const> = [[
@@ -209,15 +206,14 @@ function Shop:make(name)
   self.made[name] = true
   self:write(name .. ".ext", "subjectKeyIdentifier=hash\n" .. recipe.ext
     .. (recipe.issuer and "authorityKeyIdentifier=keyid:always\n" or ""))
-  self:sh(("openssl genpkey %s -out %s.key"):format(KEYS[recipe.key or "ec"], name))
-  self:sh(("openssl req -new -config ca.cnf -key %s.key -subj '%s' -out %s.csr"):format(name,
-    recipe.subject or "/CN=" .. name, name))
+  local request = ("openssl req -new -config ca.cnf -newkey %s -nodes -keyout %s.key -subj '%s' -out %s.csr")
+    :format(KEYS[recipe.key or "ec"], name, recipe.subject or "/CN=" .. name, name)
   local signer = ("-selfsign -keyfile %s.key"):format(name)
   if recipe.issuer then
     signer = ("-cert %s.%s -keyfile %s.key"):format(issuer,
       recipes[issuer].patch and "first" or "pem", issuer)
   end
-  self:sh(("openssl ca -batch -notext -config ca.cnf -md %s -in %s.csr -extfile %s.ext "
+  self:sh(request .. (" && openssl ca -batch -notext -config ca.cnf -md %s -in %s.csr -extfile %s.ext "
     .. "-out %s.pem -startdate %s -enddate %s %s"):format(
     recipe.digest or "sha256", name, name, name,
     date(recipe.from or -1), date(recipe.to or 30), signer))
