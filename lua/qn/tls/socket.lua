@@ -148,14 +148,14 @@ M.Stream = Stream
 ---@return qn.Error? err
 function Stream:start_tls(opts)
   if self.seek then
-    error("start_tls: a file is no connection", 3)
+    error("start_tls: a file is no connection", 2)
   end
   local config, rest = configuration.from(opts, "start_tls", 3)
   if not config then
     return nil, rest
   end
   local name = not rest.server and name_of(self) or nil
-  check_role(opts, config, rest, name, "start_tls", 3)
+  check_role(opts, config, rest, name, "start_tls", 2)
   local port = name and self:peer_port()
   return handshake(self, config, rest, "start_tls", name, port and ("%s:%d"):format(name, port))
 end
@@ -202,11 +202,11 @@ end
 function Stream:ignore_ssl_errors(list)
   if list ~= nil and type(list) ~= "table" then
     local text = "bad argument #1 to 'ignore_ssl_errors' (table expected, got %s)"
-    error(text:format(type(list)), 3)
+    error(text:format(type(list)), 2)
   end
   local ok, ignore = pcall(given.ignore_list, list == nil or list)
   if not ok then
-    error(("bad argument #1 to 'ignore_ssl_errors' (%s)"):format(ignore), 3)
+    error(("bad argument #1 to 'ignore_ssl_errors' (%s)"):format(ignore), 2)
   end
   if core.tls_state(self) == "handshake" then
     assert(core.tls_ignore(self, ignore))
@@ -282,21 +282,41 @@ local function without_tls(opts)
   return out
 end
 
--- Connects, then makes the handshake, both within one time limit. connecting(opts) gives the socket.
-local function connect(connecting, opts, host, port, default_limit, level)
-  local kind = type(opts.tls)
-  if kind ~= "table" and kind ~= "boolean" and not core.tls_is(opts.tls, "configuration") then
-    local text = "connect: option 'tls' must be true, options or a qn.TlsConfiguration, got %s"
-    error(text:format(kind), level + 1)
+-- The level (for the caller's error) of the code that is not ours.
+local function level_outside()
+  local level = 2
+  local info = debug.getinfo(level, "S")
+  while info and (info.what == "C" or info.short_src:find("^qn/")) do
+    level = level + 1
+    info = debug.getinfo(level, "S")
   end
-  local config, rest = configuration.from(opts.tls, "connect", level + 1)
-  if not config then
+  return level - 1
+end
+
+-- The configuration and the rest of `tls = value`; misuse is thrown without a place.
+local function read_options(value, host)
+  local kind = type(value)
+  if kind ~= "table" and kind ~= "boolean" and not core.tls_is(value, "configuration") then
+    local text = "connect: option 'tls' must be true, options or a qn.TlsConfiguration, got %s"
+    error(text:format(kind), 0)
+  end
+  local config, rest = configuration.from(value, "connect", -1)
+  if config and rest.server then
+    error("connect: option 'server' is for start_tls", 0)
+  elseif config then
+    check_role(value, config, rest, host, "connect", -1)
+  end
+  return config, rest
+end
+
+-- Connects, then makes the handshake, both within one time limit. connecting(opts) gives the socket.
+local function connect(connecting, opts, host, port, default_limit)
+  local good, config, rest = pcall(read_options, opts.tls, host)
+  if not good then
+    error(config, type(config) == "string" and level_outside() or 0)
+  elseif not config then
     return nil, rest
   end
-  if rest.server then
-    error("connect: option 'server' is for start_tls", level + 1)
-  end
-  check_role(opts.tls, config, rest, host, "connect", level + 1)
   local limit = opts.timeout
   if limit == nil then
     limit = default_limit
@@ -325,20 +345,20 @@ end
 function M.functions.tcp_connect(host, port, opts)
   return connect(function(o)
     return core.tcp_connect(host, port, o, core.hold)
-  end, opts, tostring(host), port, CONNECT_S, 3)
+  end, opts, tostring(host), port, CONNECT_S)
 end
 
 function M.functions.unix_connect(path, opts)
   return connect(function(o)
     return core.unix_connect(path, o, core.hold)
-  end, opts, nil, nil, CONNECT_S, 3)
+  end, opts, nil, nil, CONNECT_S)
 end
 
 function M.functions.socket_connect(socket, host, port, opts, _, limit)
   local ok, err = connect(function(o)
     local ok, err = socket:connect(host, port, o, core.hold)
     return ok and socket, err
-  end, opts, tostring(host), port, limit, 3)
+  end, opts, tostring(host), port, limit)
   if ok then
     return true
   end

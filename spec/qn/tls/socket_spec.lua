@@ -163,13 +163,13 @@ describe("qn.tls.connect", function()
       "connect", "localhost", 1, { nodelayy = true })
     throws.call(assert, "^%[string.*option 'alpn' must be", qn.tls, "connect", "localhost", 1, { alpn = 5 })
     throws.call(assert, "option 'tls' must be", qn.tls, "connect", "localhost", 1, { tls = io.stdout })
-    throws.call(assert, "connect: unknown option 'alpm'", qn.tcp, "connect", "localhost", 1,
+    throws.call(assert, "^%[string.*:1: connect: unknown option 'alpm'", qn.tcp, "connect", "localhost", 1,
       { tls = { alpm = "x" } })
-    throws.call(assert, "option 'server' is for start_tls", qn.tcp, "connect", "localhost", 1,
+    throws.call(assert, "^%[string.*:1: connect: option 'server' is for start_tls", qn.tcp, "connect", "localhost", 1,
       { tls = { server = true } })
     throws.call(assert, "port", qn.tls, "connect", "localhost", 70000)
     local socket <close> = qn.tcp.socket()
-    throws.method(assert, "connect: option 'tls' must be true, options or a qn.TlsConfiguration, got number",
+    throws.method(assert, "^%[string.*:1: connect: option 'tls' must be true, options or a qn.TlsConfiguration, got number",
       socket, "connect", "localhost", 1, { tls = 7 })
   end)
 
