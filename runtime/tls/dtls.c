@@ -56,7 +56,7 @@ int qn__dtls_make(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_tls_opts_t
   }
   a->refs = 1;
   a->peer = *peer;
-  a->mtu = mtu != 0 ? mtu : QN_DTLS_MTU_DEFAULT;
+  a->mtu = qn__dtls_first_mtu(mtu, peer);
   a->retransmit_ms = retransmit_ms != 0 ? retransmit_ms : QN_DTLS_RETRANSMIT_FIRST_MS;
   a->loop = e->loop;
   a->idle_ms = a->deadline = UINT64_MAX;
@@ -360,18 +360,6 @@ size_t qn_dtls_max_size(const qn_dtls_t *a)
 {
   size_t n = a->t->shaken ? DTLS_get_data_mtu(a->t->ssl) : 0;
   return n < SSL3_RT_MAX_PLAIN_LENGTH ? n : SSL3_RT_MAX_PLAIN_LENGTH;
-}
-
-unsigned qn_dtls_mtu(const qn_dtls_t *a) { return a->mtu; }
-
-int qn_dtls_set_mtu(qn_dtls_t *a, unsigned mtu)
-{
-  if (mtu < QN_DTLS_MTU_MIN || mtu > QN_DTLS_MTU_MAX) {
-    return QN_E_INVALID;
-  }
-  a->mtu = mtu;
-  SSL_set_mtu(a->t->ssl, (long)mtu);
-  return 0;
 }
 
 int qn_dtls_send(qn_dtls_t *a, qn_slice_t data)

@@ -164,6 +164,12 @@ void qn__dtls_engine(qn_dtls_t *a);
 void qn__dtls_step(qn_dtls_t *a, qn_slice_t d, bool listen);
 void qn__dtls_arm(qn_dtls_t *a);
 void qn__dtls_on_timer(qn_timer_t *timer);
+
+/* dtls_mtu.c */
+unsigned qn__dtls_path_mtu(const qn_addr_t *peer);
+/* `wanted` (0: the default), or less when the way to `peer` takes less. */
+unsigned qn__dtls_first_mtu(unsigned wanted, const qn_addr_t *peer);
+/* The kernel has refused a datagram. */
 void qn__dtls_lower_mtu(qn_dtls_t *a);
 
 /* dtls_bio.c */

@@ -87,19 +87,6 @@ void qn__dtls_engine(qn_dtls_t *a)
   DTLS_set_timer_cb(a->t->ssl, next_timeout);
 }
 
-static unsigned lower(unsigned mtu)
-{
-  static const unsigned steps[] = {8192, 4096, 1472, 1400, 1200, 1024, QN_DTLS_MTU_FALLBACK, 400};
-  for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
-    if (steps[i] < mtu) {
-      return steps[i];
-    }
-  }
-  return QN_DTLS_MTU_MIN;
-}
-
-void qn__dtls_lower_mtu(qn_dtls_t *a) { (void)qn_dtls_set_mtu(a, lower(a->mtu)); }
-
 /* Errors that only say something of one datagram. */
 static bool is_loss(int rc)
 {

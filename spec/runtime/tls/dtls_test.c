@@ -1,5 +1,5 @@
 /* covers: runtime/tls/dtls_bio.c runtime/tls/dtls_cookie.c runtime/tls/dtls_endpoint.c
- * runtime/tls/dtls_other.c runtime/tls/dtls_server.c runtime/tls/dtls_shake.c
+ * runtime/tls/dtls_mtu.c runtime/tls/dtls_other.c runtime/tls/dtls_server.c runtime/tls/dtls_shake.c
  * runtime/tls/dtls_table.c
  *
  * DTLS from C, without a network: datagrams of two endpoints are handed over by the test, in any
