@@ -1,6 +1,6 @@
 /* covers: runtime/tls/dtls_bio.c runtime/tls/dtls_cookie.c runtime/tls/dtls_endpoint.c
- * runtime/tls/dtls_mtu.c runtime/tls/dtls_other.c runtime/tls/dtls_server.c runtime/tls/dtls_shake.c
- * runtime/tls/dtls_table.c
+ * runtime/tls/dtls_mtu.c runtime/tls/dtls_other.c runtime/tls/dtls_server.c
+ * runtime/tls/dtls_shake.c runtime/tls/dtls_table.c
  *
  * DTLS from C, without a network: datagrams of two endpoints are handed over by the test, in any
  * order, cut, changed or not at all; every allocation fails once.
