@@ -130,6 +130,22 @@ describe("stapled OCSP answers", function()
     end
   end)
 
+  it("are minded over DTLS, too", function()
+    for status, code in pairs { good = false, revoked = "CERT_REVOKED" } do
+      local server <close> = assert(qn.dtls.listen("127.0.0.1", 0, { cert = shop:chain "server",
+        key = shop:key "server", ocsp_staple = answer("server", { status = status }) }))
+      local connection, err = qn.dtls.connect("127.0.0.1", server:port(), { ca = shop:cert "root",
+        server_name = "localhost", ocsp = "require" })
+      if code then
+        assert.is_nil(connection)
+        assert.equal(code, err.code)
+      else
+        assert.equal("good", assert(connection):tls().ocsp.status)
+        connection:close()
+      end
+    end
+  end)
+
   it("can be read", function()
     local o = assert(qn.tls.ocsp(answer("server", { status = "revoked" })))
     assert.equal("revoked", o.status)

@@ -104,6 +104,23 @@ describe("shared keys", function()
     end
   end)
 
+  it("work over DTLS", function()
+    local server <close> = assert(qn.dtls.listen("127.0.0.1", 0, { psk = { keys = { bob = KEY } } }))
+    local task = qn.spawn(function()
+      local peer <close> = assert(server:accept())
+      return peer:tls().psk_identity, (peer:recv())
+    end)
+    local client <close> = assert(qn.dtls.connect("127.0.0.1", server:port(), { server_name = "localhost",
+      psk = { identity = "bob", key = KEY } }))
+    assert.equal("bob", client:tls().psk_identity)
+    assert(client:send("over datagrams"))
+    assert.same({ true, "bob", "over datagrams" }, { task:join() })
+    local none, err = qn.dtls.connect("127.0.0.1", server:port(), { server_name = "localhost",
+      psk = { identity = "eve", key = ("x"):rep(16) } })
+    assert.is_nil(none)
+    assert.equal("tls", err.kind)
+  end)
+
   it("are checked when they are given", function()
     local cases = {
       { { identity = "a" }, "option 'psk.key': a key is a string of 16 to 64 bytes, got nil" },
