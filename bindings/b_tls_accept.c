@@ -123,12 +123,18 @@ static void take_note(qnl_tls_server_t *srv, note_t *n, note_kind_t kind)
   qn_ready_queue(srv->G->loop, &srv->ready);
 }
 
-static void on_sni(qn_tls_t *t, const char *name, void *arg)
+/* A ClientHello has come: who listens to that is told first, then the name is asked for. */
+static void on_hello(qn_tls_t *t, const char *name, void *arg)
 {
   incoming_t *inc = OF_CONN(arg);
-  (void)t;
   inc->conn.name = name != NULL ? qn_strdup(name) : NULL;
-  take_note(inc->srv, &inc->note, NOTE_SNI);
+  if (qnl_listener_observed(inc->srv->u, QNL_EVENT_HANDSHAKE_STARTED)) {
+    take_note(inc->srv, &inc->note, NOTE_BEGIN);
+  } else if (inc->gen->ask_sni) {
+    take_note(inc->srv, &inc->note, NOTE_SNI);
+  } else {
+    qn_tls_answer_config(t, NULL, 0);
+  }
 }
 
 static void on_verify(qn_tls_t *t, void *arg)
@@ -174,14 +180,11 @@ static int on_begin(void *arg, qn_tls_incoming_t *in, qn_tls_opts_t *opts)
   in->conn = inc;
   opts->hooks.arg = &inc->conn;
   opts->hooks.event = qnl_tls_on_event;
-  opts->hooks.sni = inc->gen->ask_sni ? on_sni : NULL;
+  bool told = qnl_listener_observed(srv->u, QNL_EVENT_HANDSHAKE_STARTED);
+  opts->hooks.sni = told || inc->gen->ask_sni ? on_hello : NULL;
   opts->hooks.verify = inc->gen->ignore_all                                            ? ignore_all
                        : qnl_listener_observed(srv->u, QNL_EVENT_HANDSHAKE_SSL_ERRORS) ? on_verify
                                                                                        : NULL;
-  if (qnl_listener_observed(srv->u, QNL_EVENT_HANDSHAKE_STARTED)) {
-    take_note(srv, &inc->note, NOTE_BEGIN);
-    return QN_AGAIN;
-  }
   return 0;
 }
 
@@ -317,14 +320,11 @@ static void free_failure(note_t *n)
 }
 
 /* Nobody will answer. */
-static void refuse(const incoming_t *inc, note_kind_t kind)
+static void refuse(const incoming_t *inc)
 {
   if (inc->in != NULL) {
     qn_tls_answer_config(inc->in->t, NULL, QN_E_TLS);
     qn_tls_answer_verify(inc->in->t, false);
-    if (kind == NOTE_BEGIN) {
-      qn_tls_listener_go(inc->in);
-    }
   }
 }
 
@@ -341,7 +341,7 @@ static void hand_on(qnl_tls_server_t *srv, note_t *n)
     srv->G->had_unhandled = true;
     lua_pop(L, 2);
     if (kind != NOTE_FAILED && kind != NOTE_LOST) {
-      refuse(OF_NOTE(n), kind);
+      refuse(OF_NOTE(n));
     }
   }
   if (kind == NOTE_FAILED) {
@@ -361,15 +361,18 @@ static void run_notes(qn_ready_t *r)
   }
 }
 
-/* core.tls_server_go(socket): the handshake that was held begins. */
+/* core.tls_server_go(socket): those who were told of the handshake have returned. */
 static int core_tls_server_go(lua_State *L)
 {
   const qnl_stream_t *u = qnl_check_stream(L, 1);
-  if (u->tls != NULL && u->tls->gone == on_gone) {
-    incoming_t *inc = OF_CONN(u->tls);
-    if (inc->in != NULL) {
-      qn_tls_listener_go(inc->in);
-    }
+  incoming_t *inc = u->tls != NULL && u->tls->gone == on_gone ? OF_CONN(u->tls) : NULL;
+  if (inc == NULL || inc->in == NULL) {
+    return 0;
+  }
+  if (inc->gen->ask_sni) {
+    take_note(inc->srv, &inc->note, NOTE_SNI);
+  } else {
+    qn_tls_answer_config(inc->in->t, NULL, 0);
   }
   return 0;
 }

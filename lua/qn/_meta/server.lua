@@ -132,7 +132,7 @@ function Server:error() end
 ---@alias qn.ServerEvent
 ---| "new_connection" # handler(): a connection was accepted and waits for `accept`; with TLS its handshake is done
 ---| "accept_error" # handler(err: qn.Error)
----| "handshake_started" # TLS: handler(socket: qn.Socket): a client has come; its handshake begins when the handlers have returned, so that the socket can be given listeners and `ignore_ssl_errors`
+---| "handshake_started" # TLS: handler(socket: qn.Socket): a client has said hello; the handshake goes on when the handlers have returned, so that the socket can be given listeners and `ignore_ssl_errors`
 ---| "ssl_errors" # TLS: handler(socket: qn.Socket, errors: qn.Error[]): the certificate of a client is not good; `socket:ignore_ssl_errors()` accepts it, the handshake is held until the handlers have returned
 ---| "handshake_error" # TLS: handler(err: qn.Error, peer: qn.Address|string|nil): a handshake has failed; told at most 100 ahead of a slow handler
 

@@ -183,6 +183,7 @@ describe("events and counts", function()
     server:on("handshake_started", function(socket)
       assert.equal("qn.Socket", tostring(socket):match "^[%w.]+")
       assert.is_false(socket:tls().encrypted)
+      assert.equal("tls>socket", socket:layers()) -- nothing can be written in clear
       shown = socket
       socket:on("encrypted", function() events[#events + 1] = "encrypted" end)
       socket:on("peer_verify_error", function(err) events[#events + 1] = err.code end)
@@ -196,6 +197,31 @@ describe("events and counts", function()
     splits.until_true("both came", function() return #events == 2 end)
     assert.same({ "CERT_HAS_EXPIRED", "encrypted" }, events)
     b:off()
+  end)
+
+  it("handshake_started comes before sni, both about the same socket", function()
+    local seen = {}
+    local server <close> = listen { sni = function(name, socket)
+      seen[#seen + 1] = { name, socket }
+    end }
+    server:on("handshake_started", function(socket)
+      seen[#seen + 1] = { socket:tls().server_name, socket }
+      qn.sleep(0.005)
+    end)
+    local d <close> = duo(server, { server_name = "a.test", verify_name = "localhost" })
+    talk(d.a, d.b)
+    assert.same({ "a.test", "a.test" }, { seen[1][1], seen[2][1] })
+    assert.is_true(rawequal(seen[1][2], d.b) and rawequal(seen[2][2], d.b))
+    seen = {}
+    -- a handler that closes it
+    server:off()
+    server:on("handshake_started", function(socket) socket:close() end)
+    local client, err = connect(server)
+    assert.is_nil(client)
+    assert.is_true(qn.is_error(err))
+    splits.until_true("it is over", function() return server:stats().failed == 1 end)
+    server:off()
+    assert.same({}, seen)
   end)
 
   it("ssl_errors asks whether to go on", function()
