@@ -43,7 +43,8 @@ local UNUSED <const> = { ["ABS-27"] = true, ["ABS-28"] = true, ["ABS-29"] = true
 local LATER <const> = { ["ABS-19"] = true, ["ABS-26"] = true, ["ABS-33"] = true, ["ABS-35"] = true,
   ["ABS-36"] = true, ["ABS-37"] = true, ["ABS-43"] = true, ["SRV-11"] = true, ["UDP-11"] = true,
   ["DNS-05"] = true, ["SSL-30"] = true }
-local BUILT <const> = { "Q5-71", "Q5-72", "Q5-60", "Q5-61", "Q5-63", "Q5-65", "Q5-66", "Q5-67", "Q5-70", "Q5-74", "Q5-75", "Q5-76", "Q5-77", "Q5-78", "BAD-02", "WEAK-29", "WEAK-32",
+local BUILT <const> = { "Q5-71", "Q5-72", "Q5-60", "Q5-61", "Q5-63", "Q5-65", "Q5-66", "Q5-67", "Q5-70",
+  "Q5-74", "Q5-75", "Q5-76", "Q5-77", "Q5-78", "BAD-02", "WEAK-29", "WEAK-32",
   "Q5-90", "Q5-91", "Q5-92", "Q5-93", "WEAK-34",
   "Q5-15", "WEAK-30", "Q5-68", "Q5-69", "Q5-62", "Q5-64", "BAD-01", "Q5-73",
   "Q5-01", "Q5-02", "Q5-03", "Q5-12", "WEAK-17", "Q5-08", "Q5-09", "Q5-16", "Q5-17", "WEAK-18",
