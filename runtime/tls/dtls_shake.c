@@ -166,7 +166,6 @@ static void up(qn_dtls_t *a)
   a->state = QN_DTLS_UP;
   a->e->n_up++;
   a->heard = qn_loop_now(a->loop);
-  qn__tls_psk_up(a->t);
   qn__tls_event(a->t, QN_TLS_EVENT_UP, 0);
   if (a->t->server) {
     qn__dtls_server_up(a);
@@ -205,6 +204,7 @@ static void shake(qn_dtls_t *a)
     return; /* a function that the handshake has called has ended it */
   }
   if (rc == 0) {
+    qn__tls_psk_up(t);
     rc = qn__tls_verify_late(t);
   }
   (void)look_at_sent(a);
