@@ -262,8 +262,8 @@ void qn__close_step(qn_stream_t *s)
   /* After half a message the peer must not see a clean end. Files have no such end. */
   bool broken = s->write_error != 0 && (!s->torn || (s->top->ops->flags & QN_FILTER_APART) == 0);
   int rc = broken ? s->write_error : qn__filter_flush(s->top);
-  if (rc == 0 && s->top->up && s->top->below != NULL && s->fin != QN__FIN_DONE &&
-      s->write_error == 0) {
+  bool said = s->fin == QN__FIN_DONE && (s->top->ops->flags & QN_FILTER_LINGERS) == 0;
+  if (rc == 0 && s->top->up && s->top->below != NULL && !said && s->write_error == 0) {
     rc = qn__filter_finish(s->top); /* a close_notify; a bare socket's FIN comes with its close */
   }
   s->in_filter--;
@@ -281,6 +281,20 @@ void qn__close_step(qn_stream_t *s)
   }
   qn__teardown(s, rc < 0);
   qn_stream_release(s);
+}
+
+void qn_stream_linger(qn_stream_t *s)
+{
+  int pause = 0;
+  if (s->lingers || !s->closing || s->top == NULL) {
+    return;
+  }
+  if (s->extra != NULL) {
+    qn_timer_stop(s->loop, &s->extra->stall); /* that was for the queue */
+  }
+  s->lingers = true;
+  s->paused = false;
+  (void)qn_filter_query(s->top, QN_QUERY_PAUSE_READ, &pause);
 }
 
 void qn_stream_close(qn_stream_t *s)

@@ -338,6 +338,9 @@ static void run_ahead(qn_stream_t *s)
 void qn__reader_run(qn_stream_t *s)
 {
   if (s->closed) {
+    if (s->lingers) {
+      qn__close_step(s);
+    }
     return;
   }
   if (s->read_hold != NULL) {

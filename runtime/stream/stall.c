@@ -12,7 +12,7 @@
 
 static bool somebody_waits(const qn_stream_t *s)
 {
-  if (s->stall_ms == UINT32_MAX || s->top == NULL) {
+  if (s->top == NULL || (s->stall_ms == UINT32_MAX && !s->lingers)) {
     return false;
   }
   if (s->closed) {
@@ -24,6 +24,10 @@ static bool somebody_waits(const qn_stream_t *s)
 
 static void stalled(qn_stream_t *s)
 {
+  if (s->closed && s->lingers) {
+    qn__teardown(s, false); /* all was sent long ago */
+    return;
+  }
   if (s->closed) {
     qn__stream_set_error(s, QN_E_TIMEOUT);
     qn__teardown(s, true);
@@ -63,5 +67,6 @@ int qn__stall_check(qn_stream_t *s)
     return -ENOMEM;
   }
   s->extra->stall_seen = qn_stream_sent(s);
-  return qn_timer_start(s->loop, &s->extra->stall, qn_loop_now(s->loop) + s->stall_ms, fire);
+  uint32_t ms = s->lingers && s->stall_ms > QN_LINGER_MS ? QN_LINGER_MS : s->stall_ms;
+  return qn_timer_start(s->loop, &s->extra->stall, qn_loop_now(s->loop) + ms, fire);
 }

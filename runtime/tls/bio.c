@@ -76,6 +76,7 @@ static int on_read(BIO *bio, char *out, int size)
   memcpy(out, qn_buf_data(&below->rd), take);
   qn_filter_consume(below, take);
   t->shake_bytes += t->up ? 0 : (uint32_t)take;
+  t->heard = t->heard || t->up;
   return (int)take;
 }
 

@@ -37,6 +37,7 @@ struct qn_tls {
   bool is_dtls;    /* no filter of a stream, but the engine of an association (dtls_i.h) */
   bool wrote;      /* the BIO wrote since the last look */
   bool ended;      /* the layer below has ended */
+  bool heard;      /* something has come behind the handshake */
   bool said_close; /* close_notify was sent (or must not be any more) */
   bool hello_asked, verify_asked, verified, ignore_all;
   bool staple_seen, held_late; /* verify_staple.c */
@@ -110,6 +111,11 @@ int qn__tls_decide(qn_tls_t *t);
 /* verify_staple.c: looks once; adds what the configuration minds: 0 or -ENOMEM. */
 int qn__tls_look_at_staple(qn_tls_t *t, X509 *leaf);
 void qn__tls_note_issuer(qn_tls_t *t, X509 *leaf, STACK_OF(X509) * chain);
+
+/* verify_memo.c: notes the list with the session, takes over what a resumed one brings; false, or
+ * -ENOMEM: no memory. */
+bool qn__tls_memo_write(const qn_tls_t *t);
+int qn__tls_memo_read(qn_tls_t *t, X509 *leaf);
 
 /* verify_peer.c: 0 accepted, QN_AGAIN (asked), or the error. Once the handshake is complete. */
 int qn__tls_verify_late(qn_tls_t *t);

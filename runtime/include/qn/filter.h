@@ -66,10 +66,11 @@ typedef struct qn_filter_ops {
 
 enum {
   QN_FILTER_HANDSHAKE = 1, /* is taken out of the stack once it is up; surplus stays in below->rd */
-  QN_FILTER_INTO = 2,   /* bottom filters: fill receives into rd.base whenever the stream has put a
-                           foreign block there (rd.lent, empty, rd.cap bytes of room) */
-  QN_FILTER_MEMORY = 4, /* bottom filters: there is no wire below, so no wire trace */
-  QN_FILTER_APART = 8   /* bottom filters: a failed fill ends the reading side only */
+  QN_FILTER_INTO = 2,    /* bottom filters: fill receives into rd.base whenever the stream has put a
+                            foreign block there (rd.lent, empty, rd.cap bytes of room) */
+  QN_FILTER_MEMORY = 4,  /* bottom filters: there is no wire below, so no wire trace */
+  QN_FILTER_APART = 8,   /* bottom filters: a failed fill ends the reading side only */
+  QN_FILTER_LINGERS = 16 /* finish is called at the close even when the writing side has ended */
 };
 
 struct qn_filter {
@@ -96,6 +97,11 @@ QN_API qn_filter_t *qn_stream_top(const qn_stream_t *s);
  * queue. */
 enum { QN_WAKE_READ = 1, QN_WAKE_WRITE = 2, QN_WAKE_START = 4 };
 QN_API void qn_stream_wake(qn_stream_t *s, unsigned what);
+/* For `finish` of a closing stream, which then gives QN_AGAIN: all is with the kernel, only the
+ * peer's end is awaited. Reads are announced, each calls finish again; after QN_LINGER_MS the
+ * stream is closed as if the end had come. */
+#define QN_LINGER_MS 5000u
+QN_API void qn_stream_linger(qn_stream_t *s);
 /* A bottom filter whose resources are gone after `close`; it may be called from inside `close`. The
  * filter is destroyed, at once or when `close` has returned. */
 QN_API void qn_filter_gone(qn_filter_t *f);
