@@ -13,6 +13,8 @@
 
 #include <openssl/ssl.h>
 
+#define QN__TLS_SETTINGS 16 /* bytes that name how peers are verified */
+
 typedef struct qn__tls_own {
   qn_cert_t *cert;
   qn_certs_t chain;
@@ -72,8 +74,9 @@ struct qn_tls_config {
   struct qn__tls_psk *psk;   /* psk.c; NULL: none */
   uint8_t *staple;
   size_t staple_size;
-  uint8_t id[16];  /* session id context: sessions of one configuration are not another's */
-  SSL_CTX *ctx[4]; /* client, server, DTLS client, DTLS server */
+  uint8_t id[16]; /* session id context: sessions of one configuration are not another's */
+  uint8_t settings[2][QN__TLS_SETTINGS]; /* how clients, servers verify: a digest */
+  SSL_CTX *ctx[4];                       /* client, server, DTLS client, DTLS server */
   char problem[256];
 };
 
@@ -98,6 +101,11 @@ SSL_SESSION *qn__tls_session_peek(const qn_tls_session_t *s);
 void qn__tls_sni_free(qn_tls_config_t *c);
 int qn__tls_sni_copy(qn_tls_config_t *to, const qn_tls_config_t *from);
 void qn__tls_sni_setup(SSL_CTX *ctx);
+
+/* verify_memo.c: computes settings[server]; false: no memory. */
+bool qn__tls_settings(qn_tls_config_t *c, bool server);
+/* Whether resuming this session says as much of the peer as a whole handshake would. */
+bool qn__tls_memo_fits(SSL_SESSION *session, const qn_tls_config_t *c, bool server);
 
 /* verify_staple.c */
 void qn__tls_staple_setup(const qn_tls_config_t *c, SSL_CTX *ctx);

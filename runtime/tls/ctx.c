@@ -186,12 +186,16 @@ static int set_up(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
   return 0;
 }
 
-static bool new_id(qn_tls_config_t *c)
+static bool new_id(qn_tls_config_t *c, bool server)
 {
   static const uint8_t none[sizeof c->id];
-  /* Servers that share ticket keys share sessions. */
-  return c->keys_given || memcmp(c->id, none, sizeof none) != 0 ||
-         RAND_bytes(c->id, sizeof c->id) == 1;
+  if (!qn__tls_settings(c, server)) {
+    return false;
+  }
+  if (c->keys_given && server) { /* who shares ticket keys and verifies alike shares sessions */
+    memcpy(c->id, c->settings[1], sizeof c->id);
+  }
+  return memcmp(c->id, none, sizeof none) != 0 || RAND_bytes(c->id, sizeof c->id) == 1;
 }
 
 int qn__tls_ctx(qn_tls_config_t *c, bool server, bool dtls, SSL_CTX **out)
@@ -205,7 +209,7 @@ int qn__tls_ctx(qn_tls_config_t *c, bool server, bool dtls, SSL_CTX **out)
     SSL_CTX *ctx = SSL_CTX_new(dtls     ? server ? DTLS_server_method() : DTLS_client_method()
                                    : server ? TLS_server_method()
                                         : TLS_client_method());
-    if (ctx == NULL || !new_id(c)) {
+    if (ctx == NULL || !new_id(c, server)) {
       SSL_CTX_free(ctx);
       return refuse(c, -ENOMEM, "no memory for TLS");
     }

@@ -130,7 +130,10 @@ static int set_client(qn_tls_t *t, const qn_tls_opts_t *o)
     return QN_E_BAD_HOST;
   }
   if (o->session != NULL) {
-    (void)SSL_set_session(t->ssl, qn__tls_session_peek(o->session)); /* else a full handshake */
+    SSL_SESSION *session = qn__tls_session_peek(o->session);
+    if (qn__tls_memo_fits(session, t->config, false)) { /* else a full handshake */
+      (void)SSL_set_session(t->ssl, session);
+    }
   } else if (t->peer != NULL && !t->config->no_sessions && !qn__tls_psk_any(t->config)) {
     SSL_SESSION *session = qn__tls_recall(t->config, t->peer);
     if (session != NULL) {

@@ -78,7 +78,8 @@ SSL_SESSION *qn__tls_recall(qn_tls_config_t *c, const char *peer)
     if (strcmp(c->remembered[i].peer, peer) != 0) {
       continue;
     }
-    if (SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) <= time(NULL)) {
+    if (SSL_SESSION_get_time(session) + SSL_SESSION_get_timeout(session) <= time(NULL) ||
+        !qn__tls_memo_fits(session, c, false)) {
       drop_at(c, i);
       continue;
     }
@@ -213,6 +214,19 @@ static int ticket_key(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPH
   return 0;
 }
 
+/* OpenSSL: what was decrypted. Without it clients make a full handshake. */
+static SSL_TICKET_RETURN ticket_used(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+                                     size_t name_size, SSL_TICKET_STATUS status, void *arg)
+{
+  const qn_tls_config_t *c = qn__tls_effective(qn__tls_of_ssl(ssl));
+  (void)name, (void)name_size, (void)arg;
+  if ((status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW) ||
+      !qn__tls_memo_fits(session, c, true)) {
+    return SSL_TICKET_RETURN_IGNORE_RENEW;
+  }
+  return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE : SSL_TICKET_RETURN_USE_RENEW;
+}
+
 void qn__tls_session_setup(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
 {
   long mode = SSL_SESS_CACHE_OFF;
@@ -229,6 +243,7 @@ void qn__tls_session_setup(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
       SSL_CTX_set_num_tickets(ctx, 0);
     }
     SSL_CTX_set_tlsext_ticket_key_evp_cb(ctx, ticket_key);
+    SSL_CTX_set_session_ticket_cb(ctx, NULL, ticket_used, NULL);
   } else {
     mode = SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL;
     SSL_CTX_sess_set_new_cb(ctx, new_session);

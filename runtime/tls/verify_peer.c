@@ -120,22 +120,25 @@ static bool pinned(const qn_tls_config_t *c, X509 *leaf, STACK_OF(X509) * chain)
   return found;
 }
 
+static int look_at_name(qn_tls_t *t, X509 *leaf)
+{
+  char text[512];
+  struct qn_cert cert = {.refs = 1, .x509 = leaf};
+  size_t size = t->verify_name != NULL ? strlen(t->verify_name) : 0;
+  int rc = size != 0 ? qn_cert_match_host(&cert, t->verify_name, size) : 0;
+  if (rc == 0) {
+    return 0;
+  }
+  qn_cert_mismatch_text(&cert, t->verify_name, size, text, sizeof text);
+  return qn__tls_add_fault(t, QN_E_IS_VERIFY(rc) ? -rc - 5200 : X509_V_ERR_HOSTNAME_MISMATCH, 0,
+                           leaf, text);
+}
+
 /* What OpenSSL's look at the chain does not cover. */
 static int look_beyond(qn_tls_t *t, X509 *leaf, STACK_OF(X509) * chain)
 {
   const qn_tls_config_t *c = qn__tls_effective(t);
-  int rc = 0;
-  if (t->verify_name != NULL) {
-    char text[512];
-    struct qn_cert cert = {.refs = 1, .x509 = leaf};
-    size_t size = strlen(t->verify_name);
-    rc = qn_cert_match_host(&cert, t->verify_name, size);
-    if (rc < 0) {
-      qn_cert_mismatch_text(&cert, t->verify_name, size, text, sizeof text);
-      int code = QN_E_IS_VERIFY(rc) ? -rc - 5200 : X509_V_ERR_HOSTNAME_MISMATCH;
-      rc = qn__tls_add_fault(t, code, 0, leaf, text);
-    }
-  }
+  int rc = look_at_name(t, leaf);
   if (rc == 0 && c->pin_count != 0 && !pinned(c, leaf, chain)) {
     rc = qn__tls_add_fault(t, QN_TLS_VERIFY_NOT_PINNED, 0, leaf, NULL);
   }
@@ -224,6 +227,9 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
       t->io_error = -ENOMEM;
     }
     t->verified = true;
+    if (t->io_error == 0 && !qn__tls_memo_write(t)) {
+      t->io_error = -ENOMEM;
+    }
     if (t->trace != NULL) {
       qn__tls_trace_verified(t);
     }
@@ -244,35 +250,34 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
 void qn__tls_verify_setup(SSL_CTX *ctx) { SSL_CTX_set_cert_verify_callback(ctx, verify, NULL); }
 
 /* A resumed session brings no certificate message: its name and what was wrong then count again. */
-static int look_again(qn_tls_t *t)
+static int look_again(qn_tls_t *t, X509 *leaf)
 {
-  X509 *leaf = SSL_get0_peer_certificate(t->ssl);
-  long code = SSL_get_verify_result(t->ssl);
-  t->verified = true;
-  if (leaf == NULL) {
-    return 0; /* a server that asks for none, or that may do without */
-  }
-  int rc = look_beyond(t, leaf, SSL_get_peer_cert_chain(t->ssl));
-  bool noted = code == X509_V_OK || code >= 198;
-  for (size_t i = 0; i < t->fault_count; i++) {
-    noted = noted || code == X509_V_ERR_CERT_REJECTED || t->faults[i].err == QN_E_VERIFY((int)code);
-  }
-  if (rc == 0 && !noted) {
-    rc = qn__tls_add_fault(t, (int)code, 0, leaf, NULL);
-  }
-  return rc;
+  int rc = leaf != NULL ? look_at_name(t, leaf) : 0;
+  return rc == 0 && leaf != NULL ? qn__tls_memo_read(t, leaf) : rc;
+}
+
+/* Some ciphers have no certificates at all; sessions of shared keys have none either. */
+static bool is_nobody(const qn_tls_t *t, const X509 *leaf)
+{
+  const qn_tls_config_t *c = qn__tls_effective(t);
+  return leaf == NULL && qn__tls_config_mode(c, t->server) == QN_TLS_VERIFY_PEER &&
+         t->psk_state != QN__TLS_PSK_USED &&
+         !(t->server && SSL_session_reused(t->ssl) && qn__tls_psk_any(c));
 }
 
 /* Once the handshake is complete: 0, QN_AGAIN or the error. */
 static int verify_again(qn_tls_t *t)
 {
-  if (!t->verified && SSL_session_reused(t->ssl)) {
-    int rc = look_again(t);
-    if (rc < 0) {
-      return rc;
+  X509 *leaf = SSL_get0_peer_certificate(t->ssl);
+  int rc = 0;
+  if (!t->verified) {
+    t->verified = true;
+    rc = SSL_session_reused(t->ssl) ? look_again(t, leaf) : 0;
+    if (rc == 0 && is_nobody(t, leaf)) {
+      rc = qn__tls_add_fault(t, QN_TLS_VERIFY_NO_PEER_CERT, 0, NULL, NULL);
     }
   }
-  return t->fault_count != 0 ? qn__tls_decide(t) : 0;
+  return rc < 0 ? rc : t->fault_count != 0 ? qn__tls_decide(t) : 0;
 }
 
 /* The signature behind a refused certificate is not looked at: alert handshake_failure. */

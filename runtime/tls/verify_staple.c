@@ -93,6 +93,10 @@ static int on_status(SSL *ssl, void *arg)
   if (t->fault_count == before) {
     return 1;
   }
+  if (!qn__tls_memo_write(t)) {
+    t->io_error = -ENOMEM;
+    return -1;
+  }
   t->verify_answer = 0; /* what was said of the others does not count for this one */
   t->verify_asked = false;
   int rc = qn__tls_decide(t);

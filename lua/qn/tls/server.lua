@@ -179,7 +179,7 @@ end
 ---Changes the configuration for connections to come: a certificate that was renewed, say. The options are laid on the
 ---present configuration; a `qn.TlsConfiguration` replaces it. Connections and handshakes under way keep theirs. Tickets
 ---of the old configuration are not taken any more (clients make a full handshake), unless both have the same
----`ticket_keys`. When it fails, nothing has changed.
+---`ticket_keys` and check clients in the same way. When it fails, nothing has changed.
 ---
 ---Errors: those of `qn.tls.configuration`; `closed`.
 ---Qt rows: WEAK-32, Q5-77.

@@ -227,7 +227,8 @@ typedef struct qn_tls_opts {
   const char *verify_name;   /* the name or address that the certificate must be for; "" = any */
   bool no_sni;               /* client: server_name is not sent */
   const char *peer;          /* client: key of the session memory ("host:port"); NULL: none */
-  qn_tls_session_t *session; /* client: resume this one */
+  qn_tls_session_t *session; /* client: resume this one, if it was made with the same rules
+                                of verification (or there are none) */
   qn_tls_hooks_t hooks;
 } qn_tls_opts_t;
 

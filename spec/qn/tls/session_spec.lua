@@ -74,13 +74,14 @@ describe("sessions", function()
         assert.equal("qn.TlsSession: TLSv" .. version, tostring(session))
         local bytes = assert(session:export())
         assert.is_string(bytes)
-        local other = options { verify_depth = 3 }
+        local other = options { alpn = "x" }
         assert.is_false((visit(port, other)))
         other.session = session
         assert.is_true((visit(port, other)))
-        other = options { verify_depth = 4 }
+        other = options { alpn = "y" }
         other.session = bytes
         assert.is_true((visit(port, other)))
+        assert.is_false((visit(port, options { session = bytes, verify_depth = 3 }))) -- verifies otherwise
       end)
     end)
   end
