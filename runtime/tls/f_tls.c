@@ -259,6 +259,40 @@ static int tls_write(qn_filter_t *f, const qn_slice_t *v, int n)
   return write_all(t, v, n, left);
 }
 
+/* Takes away what came and nobody asked for. true: the end has come, or so much that it must do. */
+static bool drain(qn_filter_t *f)
+{
+  qn_tls_t *t = tls_of(f);
+  size_t left = DRAIN_MOST;
+  while (!t->ended && left != 0) {
+    size_t size = qn_buf_size(&f->below->rd);
+    qn_filter_consume(f->below, size);
+    left -= size < left ? size : left;
+    f->below->room = DRAIN_MOST;
+    int64_t n = left != 0 ? qn_filter_fill_below(f) : 0;
+    if (n == QN_AGAIN) {
+      return false;
+    }
+    t->ended = n <= 0;
+  }
+  return true;
+}
+
+/* The tickets of TLS 1.3 come when the handshake is over for the client. One that only writes and
+ * closes must wait for them, and best for the server's end: bytes that come to a closed socket make
+ * the kernel reset the connection, with all that it has not sent yet. */
+static int linger(qn_tls_t *t)
+{
+  qn_filter_t *f = &t->filter;
+  if (t->server || !t->up || t->heard || SSL_version(t->ssl) != TLS1_3_VERSION ||
+      f->stream == NULL || qn_stream_state(f->stream) != QN_STATE_CLOSING ||
+      qn_filter_query_below(f, QN_QUERY_LOOK, NULL) != 0 || drain(f)) {
+    return 0;
+  }
+  qn_stream_linger(f->stream);
+  return QN_AGAIN;
+}
+
 static int tls_finish(qn_filter_t *f)
 {
   qn_tls_t *t = tls_of(f);
@@ -273,7 +307,8 @@ static int tls_finish(qn_filter_t *f)
     }
     ERR_clear_error();
   }
-  return qn_filter_finish_below(f);
+  int rc = qn_filter_finish_below(f);
+  return rc == 0 ? linger(t) : rc;
 }
 
 int qn_tls_key_update(qn_tls_t *t, bool request)
@@ -297,23 +332,14 @@ int qn_tls_key_update(qn_tls_t *t, bool request)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-/* What came and was never asked for, such as the tickets of TLS 1.3, must not stay unread: the
- * kernel would answer our close with a reset, and drop what it has not sent yet. */
+/* What came and was never asked for must not stay unread: the kernel would answer our close with a
+ * reset. */
 static void tls_close(qn_filter_t *f, bool abort)
 {
   const qn_tls_t *t = tls_of(f);
-  size_t left = !abort && t->up && !t->ended && f->below != NULL ? DRAIN_MOST : 0;
-  if (left != 0) {
-    (void)qn_filter_query_below(f, QN_QUERY_LOOK, NULL);
-  }
-  while (left != 0) {
-    size_t size = qn_buf_size(&f->below->rd);
-    qn_filter_consume(f->below, size);
-    f->below->room = DRAIN_MOST;
-    left -= size < left ? size : left;
-    if (left != 0 && qn_filter_fill_below(f) <= 0) {
-      break;
-    }
+  if (!abort && t->up && !t->ended && f->below != NULL &&
+      qn_filter_query_below(f, QN_QUERY_LOOK, NULL) == 0) {
+    (void)drain(f);
   }
   qn_filter_close_below(f, abort);
 }
@@ -330,6 +356,7 @@ static void tls_destroy(qn_filter_t *f)
 
 const qn_filter_ops_t qn__tls_ops = {
     .name = "tls",
+    .flags = QN_FILTER_LINGERS,
     .start = tls_start,
     .fill = tls_fill,
     .write = tls_write,

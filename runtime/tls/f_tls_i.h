@@ -37,6 +37,7 @@ struct qn_tls {
   bool is_dtls;    /* no filter of a stream, but the engine of an association (dtls_i.h) */
   bool wrote;      /* the BIO wrote since the last look */
   bool ended;      /* the layer below has ended */
+  bool heard;      /* something has come behind the handshake */
   bool said_close; /* close_notify was sent (or must not be any more) */
   bool hello_asked, verify_asked, verified, ignore_all;
   bool staple_seen, held_late; /* verify_staple.c */
