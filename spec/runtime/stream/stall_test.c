@@ -160,3 +160,101 @@ TEST(setting_it_later_counts)
   CHECK_INT(w.note.result, QN_E_TIMEOUT);
   wire_close(&x);
 }
+
+/* --- lingering: a layer that has sent all and awaits the peer's end ----------------------------
+ */
+
+typedef struct layer {
+  qn_filter_t filter; /* first */
+  int asked;
+} layer_t;
+
+static int layer_finish(qn_filter_t *f)
+{
+  ((layer_t *)(void *)f)->asked++;
+  f->below->room = 100;
+  int64_t n = qn_filter_fill_below(f);
+  if (n != QN_AGAIN) {
+    qn_filter_consume(f->below, qn_buf_size(&f->below->rd));
+    return 0;
+  }
+  qn_stream_linger(f->stream);
+  return QN_AGAIN;
+}
+
+static int layer_start(qn_filter_t *f) { return qn_filter_start_below(f); }
+static int64_t layer_fill(qn_filter_t *f) { return qn_filter_fill_below(f); }
+static int layer_write(qn_filter_t *f, const qn_slice_t *v, int n)
+{
+  return qn_filter_write_below(f, v, n);
+}
+static void layer_destroy(qn_filter_t *f) { (void)f; }
+
+static const qn_filter_ops_t layer_ops = {.name = "layer",
+                                          .flags = QN_FILTER_LINGERS,
+                                          .start = layer_start,
+                                          .fill = layer_fill,
+                                          .write = layer_write,
+                                          .finish = layer_finish,
+                                          .destroy = layer_destroy};
+
+static void close_lingering(wire_t *x, layer_t *layer)
+{
+  wire_open(x);
+  *layer = (layer_t){.filter = {.ops = &layer_ops}};
+  x->k->late = true;
+  REQUIRE_INT(qn_stream_push(x->s, &layer->filter, NULL), 0);
+  put_text(x->s, "words");
+  qn_stream_close(x->s);
+  settle_all(x->loop);
+  CHECK_INT(qn_stream_state(x->s), QN_STATE_CLOSING);
+  CHECK(!x->k->paused);
+  CHECK_INT(timers(x), 1);
+}
+
+TEST(a_lingering_close_ends_with_the_peers_end)
+{
+  wire_t x;
+  layer_t layer;
+  close_lingering(&x, &layer);
+  int before = layer.asked;
+  fake_end(x.k, 0);
+  TURN_UNTIL(x.loop, x.k->closed);
+  CHECK_INT(layer.asked, before + 1);
+  CHECK(!x.k->aborted);
+  CHECK_INT(qn_stream_state(x.s), QN_STATE_UNCONNECTED);
+  CHECK_INT(qn_stream_error(x.s), 0);
+  CHECK_INT(timers(&x), 0);
+  qn_filter_gone(&x.k->filter);
+  wire_close(&x);
+}
+
+TEST(a_lingering_close_has_its_time_and_is_no_abort)
+{
+  wire_t x;
+  layer_t layer;
+  wire_open(&x);
+  layer = (layer_t){.filter = {.ops = &layer_ops}};
+  x.k->late = true;
+  REQUIRE_INT(qn_stream_push(x.s, &layer.filter, NULL), 0);
+  qn_stream_set_stall(x.s, 5);
+  qn_stream_close(x.s);
+  TURN_UNTIL(x.loop, x.k->closed);
+  CHECK(!x.k->aborted);
+  CHECK_INT(qn_stream_error(x.s), 0);
+  qn_filter_gone(&x.k->filter);
+  wire_close(&x);
+}
+
+TEST(a_lingering_close_can_be_aborted)
+{
+  wire_t x;
+  layer_t layer;
+  close_lingering(&x, &layer);
+  qn_stream_abort(x.s);
+  CHECK(x.k->closed);
+  CHECK(x.k->aborted);
+  CHECK_INT(timers(&x), 0);
+  qn_filter_gone(&x.k->filter);
+  wire_close(&x);
+}
