@@ -2,9 +2,10 @@
  * done.
  *
  * A graceful close lets the queue run dry (watched by the stall timer), lingers for the peer's end
- * where a layer wants it, then closes the stack; the stream keeps itself alive meanwhile. Filters above the bottom are destroyed when close returns,
- * the bottom one when it says that it is gone. Must not run user code: callers are anywhere.
- * Invariant: after close or abort no operation is pending on the stream but qn_stream_closed's.
+ * where a layer wants it, then closes the stack; the stream keeps itself alive meanwhile. Filters
+ * above the bottom are destroyed when close returns, the bottom one when it says that it is gone.
+ * Must not run user code: callers are anywhere. Invariant: after close or abort no operation is
+ * pending on the stream but qn_stream_closed's.
  */
 #include "stream/stream_p.h"
 
