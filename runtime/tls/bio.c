@@ -7,6 +7,8 @@
  */
 #include "tls/f_tls_i.h"
 
+#include "qn/loop.h"
+
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <pthread.h>
@@ -14,6 +16,7 @@
 
 #define FILL_LEAST (17u * 1024u) /* a record with all that may be around it */
 #define FILL_MOST (64u * 1024u)
+#define QUIET_MS 60000u
 
 /* Bytes below, filled when there are none: > 0, 0 = the end, or an error. */
 static int64_t available(qn_tls_t *t)
@@ -35,6 +38,17 @@ static int64_t available(qn_tls_t *t)
   return n <= 0 ? n : (int64_t)qn_buf_size(&t->filter.below->rd); /* `below` may have changed */
 }
 
+/* A peer may change its keys now and then for days, with nothing else to say. */
+static unsigned one_more(qn_tls_t *t)
+{
+  uint64_t now = t->filter.stream != NULL ? qn_loop_now(qn_stream_loop(t->filter.stream)) : 0;
+  if (now - t->quiet_at > QUIET_MS) {
+    t->quiet = 0;
+    t->quiet_at = now;
+  }
+  return ++t->quiet;
+}
+
 static int on_read(BIO *bio, char *out, int size)
 {
   qn_tls_t *t = BIO_get_data(bio);
@@ -51,7 +65,7 @@ static int on_read(BIO *bio, char *out, int size)
     BIO_set_retry_read(bio);
     return -1;
   }
-  if (t->up && size == SSL3_RT_HEADER_LENGTH && ++t->quiet > QN_TLS_KEY_UPDATES_MAX) {
+  if (t->up && size == SSL3_RT_HEADER_LENGTH && one_more(t) > QN_TLS_KEY_UPDATES_MAX) {
     t->io_error = QN_E_TLS_DATA;
     qn__tls_say(t, "the peer sends too many records without data");
     return -1;

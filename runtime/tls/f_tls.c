@@ -322,6 +322,7 @@ int qn_tls_key_update(qn_tls_t *t, bool request)
     ERR_clear_error();
     return QN_E_UNSUPPORTED;
   }
+  t->quiet = request ? 0 : t->quiet; /* each is answered by one */
   int rc = SSL_do_handshake(t->ssl);
   if (rc != 1 && SSL_get_error(t->ssl, rc) != SSL_ERROR_WANT_READ) {
     return fail(t, qn__tls_failure(t, false));

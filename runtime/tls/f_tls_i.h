@@ -45,7 +45,7 @@ struct qn_tls {
   bool poison;                 /* the next read gives a record that is too large */
   int8_t verify_answer;        /* 0 none yet, 1 accept, -1 refuse */
   uint8_t wait;                /* qn__tls_wait_t */
-  uint8_t quiet;               /* records in a row that brought no data */
+  uint8_t quiet;               /* records in a row that brought no data, since quiet_at */
   bool config_answered;
   int config_err;
   int io_error;   /* of the layer below */
@@ -55,6 +55,7 @@ struct qn_tls {
   uint32_t shake_bytes; /* read in the handshake */
   uint32_t burst;       /* bytes sent since the last pause, up to BURST_SMALL */
   uint64_t sent_at;     /* loop time of the last write, ms */
+  uint64_t quiet_at;    /* loop time, ms */
   SSL *ssl;
   qn_tls_config_t *config; /* the one it began with: sessions, ticket keys */
   qn_tls_config_t *chosen; /* by SNI; else NULL */
