@@ -9,14 +9,8 @@
 #ifndef QN_FILTER_H
 #define QN_FILTER_H
 
+#include "qn/buf.h"
 #include "qn/stream.h"
-
-/* A growable queue of bytes: what is readable lies contiguously at base + head. */
-typedef struct qn_buf {
-  uint8_t *base;
-  size_t head, tail, cap;
-  bool lent; /* base belongs to the loop and must be given back before anything else runs */
-} qn_buf_t;
 
 typedef enum qn_query {
   QN_QUERY_FD,         /* int */
@@ -122,15 +116,6 @@ QN_API void qn_filter_consume(qn_filter_t *f, size_t n);
 /* This layer has ended while the connection goes on: what f->rd holds is still delivered, then f is
  * taken out and destroyed. Writes bypass it from now on. */
 QN_API void qn_filter_leave(qn_filter_t *f);
-
-/* The byte queue. */
-static inline size_t qn_buf_size(const qn_buf_t *b) { return b->tail - b->head; }
-static inline uint8_t *qn_buf_data(const qn_buf_t *b) { return b->base + b->head; }
-QN_API int qn_buf_reserve(qn_buf_t *b, size_t room); /* at least `room` free bytes behind tail */
-QN_API int qn_buf_append(qn_buf_t *b, const void *data, size_t size);
-QN_API int qn_buf_prepend(qn_buf_t *b, const void *data, size_t size);
-QN_API void qn_buf_consume(qn_buf_t *b, size_t n); /* frees large blocks when it becomes empty */
-QN_API void qn_buf_free(qn_buf_t *b);
 
 /* Wire trace: puts a filter on top of the stack that reports what passes. One trace function per
  * loop is set by qn_loop_set_trace (qn/trace.h). */
