@@ -393,7 +393,12 @@ void qn_tls_listen_opts_init(qn_tls_listen_opts_t *o, const qn_listener_t *below
 int qn_tls_listener_new(qn_listener_t *below, qn_tls_config_t *c, const qn_tls_listen_opts_t *opts,
                         qn_tls_listener_t **out)
 {
+  qn_tls_listen_opts_t usual;
   *out = NULL;
+  if (opts == NULL) {
+    qn_tls_listen_opts_init(&usual, below);
+    opts = &usual;
+  }
   if (opts->max_handshakes == 0 || opts->max_pending == 0) {
     return QN_E_INVALID;
   }

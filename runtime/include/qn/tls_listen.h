@@ -49,7 +49,8 @@ typedef struct qn_tls_listen_opts {
 /* The defaults: those above, and what the listener below has as max_pending. */
 QN_API void qn_tls_listen_opts_init(qn_tls_listen_opts_t *o, const qn_listener_t *below);
 
-/* Holds a reference of `below`. 0, -ENOMEM or what qn_tls_config_prepare says. */
+/* Holds a reference of `below`. `opts` may be NULL. 0, -ENOMEM or what qn_tls_config_prepare says.
+ */
 QN_API int qn_tls_listener_new(qn_listener_t *below, qn_tls_config_t *c,
                                const qn_tls_listen_opts_t *opts, qn_tls_listener_t **out);
 QN_API void qn_tls_listener_retain(qn_tls_listener_t *l);

@@ -374,6 +374,26 @@ TEST(the_listener_below_is_closed)
   rig_close(&r);
 }
 
+TEST(without_options_the_defaults_count)
+{
+  rig_t r;
+  client_t c;
+  qn_addr_t any = loopback(0);
+  rig_open(&r, 10, 10, 5000);
+  qn_tls_listener_close(r.l);
+  qn_tls_listener_release(r.l);
+  qn_listener_release(r.below);
+  REQUIRE_INT(qn_listener_open(wire.loop, &any, NULL, &r.below), 0);
+  REQUIRE_INT(qn_listener_addr(r.below, &r.at), 0);
+  REQUIRE_INT(qn_tls_listener_new(r.below, r.sc, NULL, &r.l), 0);
+  CHECK_UINT(qn_tls_listener_max_pending(r.l), qn_listener_max_pending(r.below));
+  client_open(&c, &r);
+  WAIT_UNTIL(stats(&r).up == 1);
+  CHECK(can_take(&r));
+  client_close(&c);
+  rig_close(&r);
+}
+
 TEST(configurations_are_exchanged)
 {
   rig_t r;
