@@ -72,7 +72,8 @@ typedef struct qn_cert_plan {
 QN_API void qn_cert_plan_init(qn_cert_plan_t *plan);
 
 /* Signs what the plan says about `subject`, a key of either half. `issuer` NULL: self-signed, then
- * `issuer_key` is the private half of `subject`. */
+ * `issuer_key` is the private half of `subject`, and the plan has an attribute of the subject at
+ * least; else names are enough. */
 QN_API int qn_cert_make(qn_cert_plan_t *plan, const qn_key_t *subject, const qn_cert_t *issuer,
                         const qn_key_t *issuer_key, qn_cert_t **out);
 /* The same for a request, whose signature is checked. Its subject is taken when the plan says none;
