@@ -347,6 +347,32 @@ describe("examples", function()
   end)
 end)
 
+describe("examples/c", function()
+  -- The output that the head comment quotes: what is indented by five.
+  local function quoted_by(path)
+    local out = {}
+    for _, line in ipairs(lines_of(path)) do
+      if line:find("^ %*/") then
+        break
+      end
+      out[#out + 1] = line:match("^ %*     (.*)")
+    end
+    return table.concat(out, "\n") .. "\n"
+  end
+
+  local arguments = { echo = "--once" }
+  for _, path in ipairs(names_of("ls examples/c/*.c")) do
+    local name = path:match("([%w_]+)%.c$")
+    it(name .. ".c prints what its head says", function()
+      local built = program.qnlua():gsub("qnlua$", "examples/" .. name)
+      local status, out, errors = program.run { built, arguments[name] }
+      assert.equal("", errors)
+      assert.equal(quoted_by(path), out)
+      assert.equal(0, status)
+    end)
+  end
+end)
+
 describe("chat_server.lua", function()
   local function member(server, name)
     local socket = assert(qn.tcp.connect("127.0.0.1", server.port))
