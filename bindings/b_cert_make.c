@@ -23,6 +23,8 @@ static void read_settings(lua_State *L, int idx, qn_cert_plan_t *plan)
   plan->not_before = luaL_optinteger(L, -1, QN_CERT_NO_TIME);
   lua_getfield(L, idx, "not_after");
   plan->not_after = luaL_optinteger(L, -1, QN_CERT_NO_TIME);
+  lua_getfield(L, idx, "lifetime");
+  plan->lifetime = luaL_optinteger(L, -1, 0);
   lua_getfield(L, idx, "serial");
   plan->serial = (const uint8_t *)luaL_optlstring(L, -1, NULL, &plan->serial_size);
   luaL_argcheck(L, plan->serial_size <= 1024, idx, "the serial number is too long");

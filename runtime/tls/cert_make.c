@@ -136,6 +136,11 @@ static int set_dates(qn_cert_plan_t *plan, const qn_cert_t *issuer, X509 *x)
   int64_t now = time(NULL), from = plan->not_before, to = plan->not_after;
   bool usual_from = from == QN_CERT_NO_TIME, usual_to = to == QN_CERT_NO_TIME;
   from = usual_from ? now - QN_CERT_BACKDATE : from;
+  if (plan->lifetime > 0) {
+    int64_t base = usual_from ? now : plan->not_before, most = QN_CERT_MAX_TIME - base;
+    to = base + (plan->lifetime < most ? plan->lifetime : most);
+    usual_to = false;
+  }
   to = usual_to ? (usual_from ? now : from) + QN_CERT_LIFETIME : to;
   if (issuer != NULL) {
     int64_t first = qn_cert_not_before(issuer), last = qn_cert_not_after(issuer);

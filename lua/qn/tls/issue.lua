@@ -105,13 +105,9 @@ end
 -- The settings of C: everything but texts.
 local function settings_of(opts, where, key_usage)
   check_together(opts, where)
-  local not_after = opts.not_after
-  if opts.days then
-    not_after = (opts.not_before or os.time()) + math.ceil(opts.days * 86400)
-    not_after = math.min(not_after, MAX_TIME)
-  end
   return {
-    not_before = opts.not_before, not_after = not_after, ca = opts.ca,
+    not_before = opts.not_before, not_after = opts.not_after, ca = opts.ca,
+    lifetime = opts.days and math.ceil(math.min(opts.days * 86400, MAX_TIME)),
     serial = opts.serial and texts.serial(opts.serial), path_length = opts.path_length,
     key_usage = key_usage and texts.key_usage(key_usage, where), digest = opts.digest,
     pss = opts.padding == "pss",

@@ -60,7 +60,8 @@ QN_API extern const char *const qn_cert_key_usage_names[QN_CERT_KEY_USAGES + 1];
 typedef struct qn_cert_plan {
   qn_cert_list_t says;           /* of the functions above; the caller frees it */
   int64_t not_before, not_after; /* QN_CERT_NO_TIME: the usual ones, within those of the issuer */
-  const uint8_t *serial;         /* big-endian; NULL = at random, 158 bits */
+  int64_t lifetime;      /* seconds instead of not_after, from not_before or now; 0: not given */
+  const uint8_t *serial; /* big-endian; NULL = at random, 158 bits */
   size_t serial_size;
   bool ca;
   int path_length;    /* -1 = no limit */
