@@ -1,8 +1,8 @@
 /* ossl.h: small helpers of all files that call OpenSSL: errors, memory, text in and out.
  *
  * OpenSSL's error queue is per thread: whoever calls OpenSSL and fails takes what is there with
- * qn__ossl_fail, whoever expects failures clears it. Nothing here may be called before it is needed:
- * the first call of OpenSSL initialises it.
+ * qn__ossl_fail, whoever expects failures clears it. Nothing here may be called before it is
+ * needed: the first call of OpenSSL initialises it.
  */
 #ifndef QN_TLS_OSSL_H
 #define QN_TLS_OSSL_H
@@ -15,7 +15,8 @@
 int qn__ossl_fail(int code);
 /* The reason of the newest error in the queue as text ("" when it is empty); the queue stays. */
 void qn__ossl_reason(char *buf, size_t size);
-/* A source that reads `data`, which must stay; NULL when out of memory. `size` is at most INT_MAX. */
+/* A source that reads `data`, which must stay; NULL when out of memory. `size` is at most INT_MAX.
+ */
 BIO *qn__ossl_source(const void *data, size_t size);
 /* Copies what was written to a memory BIO into memory of qn_malloc and frees the BIO; `ok` says
  * whether writing went well, `code` is the result when not. */
