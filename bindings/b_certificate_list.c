@@ -137,23 +137,32 @@ static int dn_eq(lua_State *L)
   return 1;
 }
 
-/* A value as in RFC 4514, but all that is no printable ASCII or UTF-8 as \XX. */
-static void add_escaped(luaL_Buffer *b, const char *s, size_t size)
+static void add_hex(luaL_Buffer *b, const char *s, size_t size)
 {
   static const char digits[] = "0123456789ABCDEF";
   for (size_t i = 0; i < size; i++) {
-    unsigned char c = (unsigned char)s[i];
+    luaL_addchar(b, '\\');
+    luaL_addchar(b, digits[(unsigned char)s[i] >> 4]);
+    luaL_addchar(b, digits[s[i] & 15]);
+  }
+}
+
+/* A value as in RFC 4514, but all that is not fit to be shown as \XX. */
+static void add_escaped(luaL_Buffer *b, const char *s, size_t size)
+{
+  for (size_t i = 0; i < size;) {
+    int n = qn_cert_next_shown(s + i, size - i);
+    size_t step = (size_t)(n < 0 ? -n : n);
     bool edge = i == 0 || i + 1 == size;
-    if (c < ' ' || c == 0x7f) {
-      luaL_addchar(b, '\\');
-      luaL_addchar(b, digits[c >> 4]);
-      luaL_addchar(b, digits[c & 15]);
-      continue;
+    if (n < 0) {
+      add_hex(b, s + i, step);
+    } else {
+      if (strchr(",+\"\\<>;", s[i]) != NULL || (s[i] == ' ' && edge) || (s[i] == '#' && i == 0)) {
+        luaL_addchar(b, '\\');
+      }
+      luaL_addlstring(b, s + i, step);
     }
-    if (strchr(",+\"\\<>;", c) != NULL || (c == ' ' && edge) || (c == '#' && i == 0)) {
-      luaL_addchar(b, '\\');
-    }
-    luaL_addchar(b, (char)c);
+    i += step;
   }
 }
 

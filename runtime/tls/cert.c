@@ -4,7 +4,6 @@
  * cert_list.c, reading in cert_parse.c. Must not change the X509 once it is wrapped. Invariant:
  * OpenSSL's error queue is empty after each call.
  */
-#include "codec/percent.h"
 #include "qn/key.h"
 #include "tls/cert_i.h"
 #include "tls/key_i.h"
@@ -98,31 +97,6 @@ int qn_cert_to_pem(const qn_cert_t *cert, qn_cert_bytes_t *out)
   BIO *bio = BIO_new(BIO_s_mem());
   bool ok = bio != NULL && PEM_write_bio_X509(bio, cert->x509) == 1;
   return qn__ossl_take(bio, ok, -ENOMEM, &out->data, &out->size);
-}
-
-void qn__cert_harmless(uint8_t *text, size_t size)
-{
-  const uint8_t *p = text, *end = text + size;
-  while (p < end) {
-    uint8_t *begin = text + (p - text);
-    int32_t c = qn__utf8_next(&p, end);
-    bool fine = c == '\n' || (c >= ' ' && c != 0x7f && (c < 0x80 || c > 0x9f));
-    if (!fine) {
-      memset(begin, '.', (size_t)(p - begin));
-    }
-  }
-}
-
-int qn_cert_to_text(const qn_cert_t *cert, qn_cert_bytes_t *out)
-{
-  BIO *bio = BIO_new(BIO_s_mem());
-  unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
-  bool ok = bio != NULL && X509_print_ex(bio, cert->x509, flags, 0) == 1;
-  int rc = qn__ossl_take(bio, ok, QN_E_CERT_FORMAT, &out->data, &out->size);
-  if (rc == 0) {
-    qn__cert_harmless(out->data, out->size);
-  }
-  return rc;
 }
 
 /* --- facts ----------------------------------------------------------------------------------- */

@@ -4,7 +4,6 @@
  * as one line of valid UTF-8 without control characters, cut where it gets long: a hostile issuer
  * may have written it. Invariant: the text ends with a NUL whenever there is room for one.
  */
-#include "codec/percent.h"
 #include "qn/ip.h"
 #include "tls/cert_i.h"
 #include "tls/ossl.h"
@@ -30,17 +29,17 @@ typedef struct text {
 /* Whole characters only; what steers a terminal or is no UTF-8 becomes "?". */
 static void put(text_t *t, const void *data, size_t size)
 {
-  const uint8_t *p = data, *end = p + size;
-  while (p < end) {
-    const uint8_t *from = p;
-    int32_t c = qn__utf8_next(&p, end);
-    bool fine = c >= ' ' && c != 0x7f && (c < 0x80 || c > 0x9f);
-    size_t n = fine ? (size_t)(p - from) : 1;
+  const char *p = data;
+  while (size > 0) {
+    int next = qn_cert_next_shown(p, size);
+    size_t step = (size_t)(next < 0 ? -next : next), n = next < 0 ? 1 : step;
     if (t->at + n + 1 > t->size) {
       return;
     }
-    memcpy(t->buf + t->at, fine ? (const char *)from : "?", n);
+    memcpy(t->buf + t->at, next < 0 ? "?" : p, n);
     t->at += n;
+    p += step;
+    size -= step;
   }
 }
 

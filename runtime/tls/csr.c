@@ -110,19 +110,6 @@ int qn_csr_to_pem(const qn_csr_t *csr, qn_cert_bytes_t *out)
   return qn__ossl_take(bio, ok, -ENOMEM, &out->data, &out->size);
 }
 
-int qn_csr_to_text(const qn_csr_t *csr, qn_cert_bytes_t *out)
-{
-  BIO *bio = BIO_new(BIO_s_mem());
-  unsigned long flags = XN_FLAG_ONELINE & ~(unsigned long)ASN1_STRFLGS_ESC_MSB;
-  bool ok = bio != NULL && X509_REQ_print_ex(bio, csr->req, flags, 0) == 1;
-  int rc = qn__ossl_take(bio, ok, QN_E_CERT_FORMAT, &out->data, &out->size);
-  if (rc == 0) {
-    qn__cert_harmless(out->data, out->size);
-  }
-  ERR_clear_error(); /* of what cannot be printed */
-  return rc;
-}
-
 /* --- what it says ----------------------------------------------------------------------------- */
 
 bool qn_csr_equal(const qn_csr_t *a, const qn_csr_t *b)

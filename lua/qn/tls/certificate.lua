@@ -206,7 +206,7 @@ end
 local RULES <const> = {
   ca = { type = "table|userdata|string" },
   purpose = { enum = { "any", "server", "client" } },
-  time = { type = "integer" },
+  time = { type = "integer", min = -62135596800, max = 253402300799 }, -- years 1 to 9999
   depth = { type = "integer", min = 0, max = 100 },
   partial = { type = "boolean" },
 }

@@ -62,6 +62,9 @@ QN_API int qn_cert_to_der(const qn_cert_t *cert, qn_cert_bytes_t *out);
 QN_API int qn_cert_to_pem(const qn_cert_t *cert, qn_cert_bytes_t *out);
 /* For people: what openssl x509 -text shows, as valid UTF-8 without control characters. */
 QN_API int qn_cert_to_text(const qn_cert_t *cert, qn_cert_bytes_t *out);
+/* For who shows a text that a certificate holds: the bytes of its next character; negative when it
+ * should not be shown: it steers a terminal, the lines or direction of text, or is no UTF-8. */
+QN_API int qn_cert_next_shown(const void *text, size_t size);
 
 /* --- what it says ---------------------------------------------------------------------------- */
 
