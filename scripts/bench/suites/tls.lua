@@ -179,9 +179,10 @@ return {
 TLS 1.3 (X25519, AES-128-GCM) over loopback, server on one core, load generator on the other, a
 fresh server for each measurement. CPU ratio: CPU time of the raw C server with a custom BIO divided
 by the subject's, in the same round; 1.00 is as cheap as C, more is better. A handshake counts when
-the server's first ticket has come (a resumed one when the client has sent all); 8 are under way at a
-time. An operation of the bulk case is one MiB, 4 connections. Idle connections: growth of the resident size divided by their number; the raw program
-keeps nothing but OpenSSL's own state with released buffers, so its figure is OpenSSL's minimum.
+the server's first ticket has come (a resumed one when the client has sent all); 8 are under way at
+a time. An operation of the bulk case is one MiB, 4 connections. Idle connections: growth of the
+resident size divided by their number; the raw program keeps nothing but OpenSSL's own state with
+released buffers, so its figure is OpenSSL's minimum.
 `openssl s_server` serves one connection at a time.
 ]],
   reference = "raw",
