@@ -231,6 +231,14 @@ local function render_type_block(ctx, out, doc)
   out[#out + 1] = "### " .. (doc.class or doc.alias)
   out[#out + 1] = ""
   render_doc_text(out, doc.text)
+  local bases = {}
+  for _, base in ipairs(doc.bases or {}) do
+    if ctx.pages[base] or ctx.types[base] then bases[#bases + 1] = render_type(ctx, base) end
+  end
+  if #bases > 0 then
+    out[#out + 1] = ("Has all fields of %s."):format(table.concat(bases, " and of "))
+    out[#out + 1] = ""
+  end
   if doc.class then
     render_list(ctx, out, "Fields:", doc.fields)
   else
@@ -253,6 +261,9 @@ local function render_page(ctx, page)
   for _, base in ipairs(page.bases) do
     if ctx.pages[base] then
       out[#out + 1] = ("Has everything that [%s](%s) has."):format(base, file_of(ctx.pages[base]))
+      out[#out + 1] = ""
+    elseif ctx.types[base] then
+      out[#out + 1] = ("Has all fields of %s."):format(render_type(ctx, base))
       out[#out + 1] = ""
     end
   end

@@ -8,6 +8,8 @@ local core = require "qn.core"
 local options = require "qn.options"
 local record = require "qn.dns.record"
 
+---Names: hosts to addresses and back, questions to the DNS, resolvers with settings of their own (QHostInfo,
+---QDnsLookup).
 ---@class qn.dns
 local M = {}
 

@@ -311,7 +311,7 @@ end
 ---@param timeout? number|false seconds
 ---@return any value the event's value, or true when it has none; nil and the error when it timed out
 ---@return qn.Error? err kind `timeout`; `closed` when the object is closed without that event; of `connected`
----and `host_found` also why the connect has failed
+---  and `host_found` also why the connect has failed
 local function wait(self, name, timeout)
   check_event(self, name, "wait", 2)
   local task, number = core.ticket("event", timeout) -- first: others may run, and change the state

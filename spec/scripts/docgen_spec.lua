@@ -87,6 +87,13 @@ describe("docgen", function()
     assert.truthy(page:find("[`qn.tcp.Options`](qn.tcp.md#qntcpoptions)", 1, true))
   end)
 
+  it("says whose fields an option table has, too", function()
+    local text = TCP:gsub("local Hidden\n", "") .. "\n---@class qn.tcp.More: qn.tcp.Options\n---@field port integer\n\n"
+    local page = docgen.generate({ ["tcp.lua"] = text })["qn.tcp.md"]
+    local expected = "### qn.tcp.More\n\nHas all fields of [`qn.tcp.Options`](qn.tcp.md#qntcpoptions).\n"
+    assert.truthy(page:find(expected, 1, true))
+  end)
+
   it("leaves internal modules out", function()
     local pages = docgen.generate({
       ["a.lua"] = "local M = {}\n---Text.\nfunction M.x() end\n",

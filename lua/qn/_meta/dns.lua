@@ -93,6 +93,7 @@ function Resolver:is_closed() end
 ---@field replacement? string NAPTR
 ---@field params? qn.SvcParams SVCB, HTTPS
 ---@field data? string TLSA: the digest or certificate; types that are not decoded: all of it
+local DnsRecord = {}
 
 ---The parameters of an SVCB or HTTPS record (RFC 9460). Keys without a name here are "key667", bytes as they
 ---are. A record set with a malformed record is refused as a whole.

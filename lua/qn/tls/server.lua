@@ -18,10 +18,11 @@ local ERRORS_WAITING_MAX <const> = 100 -- events `handshake_error` that wait for
 ---What C calls: `server_question`, `tcp_listen`, `unix_listen`.
 M.functions = {}
 
+---What servers take.
 ---@class qn.TlsServerOptions: qn.TlsSettings
 ---@field handshake_timeout? number|false seconds for one handshake (default 5)
 ---@field max_handshakes? integer so many at the same time (default 256); when there are more, the oldest one
----that has lasted a second is dropped, and until there is one the others wait
+---  that has lasted a second is dropped, and until there is one the others wait
 ---@field tls? qn.TlsConfiguration|true what the other options are laid on (default: the default configuration)
 
 local SERVER <const> = {
@@ -117,6 +118,7 @@ function M.functions.unix_listen(path, opts)
   end, opts.tls)
 end
 
+---What `qn.tls.listen` takes.
 ---@class qn.TlsListenOptions: qn.ListenOptions, qn.TlsServerOptions
 ---@field tls? true|qn.TlsConfiguration|qn.TlsServerOptions what the other options are laid on
 
@@ -173,6 +175,7 @@ local function config_of(server, method)
   return config
 end
 
+---What `server:configure` takes.
 ---@class qn.TlsReconfigureOptions: qn.TlsSettings
 ---@field tls? qn.TlsConfiguration|true what the other options are laid on (default: the server's present one)
 
