@@ -195,6 +195,23 @@ static void note_failure(lua_State *L, qnl_emitter_t *e, size_t i, int64_t state
   lua_call(L, 3, 0);
 }
 
+/* The session of the layer that has `below` others beneath it; nil: it is gone. */
+static void push_session(lua_State *L, const qnl_tls_conn_t *conn, int64_t below)
+{
+  int64_t depth = -1;
+  for (const qnl_tls_conn_t *c = conn; c != NULL; c = c->under) {
+    depth++;
+  }
+  for (; conn != NULL && depth != below; depth--) {
+    conn = conn->under;
+  }
+  if (conn == NULL) {
+    lua_pushnil(L);
+  } else {
+    qnl_push_tls_session(L, conn->t);
+  }
+}
+
 /* Pushes the one or two values of an event of the TLS layer; how many. */
 static int push_tls_event(lua_State *L, int event, int64_t arg)
 {
@@ -208,7 +225,7 @@ static int push_tls_event(lua_State *L, int event, int64_t arg)
     lua_pushstring(L, qn_tls_alert_name((int)arg));
     lua_pushinteger(L, (lua_Integer)arg);
     return 2;
-  case QNL_EVENT_SESSION: qnl_push_tls_session(L, qnl_check_stream(L, 1)->tls->t); return 1;
+  case QNL_EVENT_SESSION: push_session(L, qnl_check_stream(L, 1)->tls, arg); return 1;
   default: lua_pushnil(L); return 1; /* an event without a value */
   }
 }

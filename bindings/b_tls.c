@@ -131,6 +131,11 @@ void qnl_tls_on_event(qn_tls_t *t, int event, int value, void *arg)
                                [QN_TLS_EVENT_VERIFY_ERROR] = QNL_EVENT_VERIFY_ERROR};
   const qnl_tls_conn_t *conn = arg;
   (void)t;
+  if (event == QN_TLS_EVENT_SESSION) { /* of which layer, counted from below */
+    for (const qnl_tls_conn_t *c = conn->under; c != NULL; c = c->under) {
+      value++;
+    }
+  }
   if (conn->u != NULL && event >= 0 && event < (int)(sizeof events / sizeof *events)) {
     qnl_note(conn->u, events[event], value);
   }
@@ -338,7 +343,7 @@ static void read_opts(lua_State *L, qnl_tls_conn_t *conn, qn_tls_opts_t *o)
 static bool is_refused(int rc)
 {
   return rc == QN_E_PLAINTEXT || rc == QN_E_BUSY || rc == QN_E_CLOSED || rc == QN_E_NOT_CONNECTED ||
-         rc == QN_E_LIMIT;
+         rc == QN_E_LIMIT || rc == QN_E_SHUTDOWN;
 }
 
 /* core.tls_start(stream, configuration, {server=, server_name=, verify_name=, no_sni=, peer=,
@@ -350,6 +355,9 @@ static int core_tls_start(lua_State *L)
   qnl_tls_config_t *config = qnl_check_tls_config(L, 2);
   luaL_checktype(L, 3, LUA_TTABLE);
   const char *op = luaL_checkstring(L, 4);
+  if (u->txn != NULL) { /* what it gives back would look as if it had come through the new layer */
+    return luaL_error(L, "%s: a transaction is open", op);
+  }
   lua_settop(L, 5);
   lua_getfield(L, 3, "timeout");
   uint64_t timeout = qnl_seconds(L, 6, 10000);

@@ -52,10 +52,14 @@ static bool find(int err, entry_t *out)
   case QN_E_VERIFY(number): *out = (entry_t){name, text, QN_KIND_TLS, false}; return true;
     QN__VERIFY_ERRORS(X)
 #undef X
-  default: /* of a newer library */
-    *out = (entry_t){"CERT_ERROR", "the certificate cannot be verified", QN_KIND_TLS, false};
-    return QN_E_IS_VERIFY(err);
+  default: break;
   }
+  if (err <= QN_E_ALERT(0) && err >= QN_E_ALERT(255)) {
+    *out = (entry_t){"ALERT_UNKNOWN", "the peer sent TLS alert: unknown", QN_KIND_TLS, false};
+    return true;
+  }
+  *out = (entry_t){"CERT_ERROR", "the certificate cannot be verified", QN_KIND_TLS, false};
+  return QN_E_IS_VERIFY(err); /* of a newer library */
 }
 
 const char *qn_err_name(int err)

@@ -320,6 +320,9 @@ int qn_stream_push(qn_stream_t *s, qn_filter_t *f, qn_op_t *op)
   if (s->starting || (waits && !s->held)) {
     return QN_E_BUSY;
   }
+  if (s->fin != QN__FIN_NONE && s->started) {
+    return QN_E_SHUTDOWN; /* its first word could not be sent */
+  }
   if (qn_buf_size(&s->top->rd) != 0 && !f->takes_rest) {
     return QN_E_PLAINTEXT;
   }

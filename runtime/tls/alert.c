@@ -157,7 +157,11 @@ int qn__tls_failure(qn_tls_t *t, bool handshake)
     return no_peer_cert(t);
   }
   if (t->alert_in > 0 && (reason == 0 || reason > SSL_AD_REASON_OFFSET)) {
-    snprintf(text, sizeof text, "the peer sent TLS alert: %s", qn_tls_alert_name(t->alert_in));
+    const char *name = qn_tls_alert_name(t->alert_in);
+    bool known = strcmp(name, "unknown") != 0;
+    snprintf(text, sizeof text,
+             known ? "the peer sent TLS alert: %s" : "the peer sent TLS alert: %s (%d)", name,
+             t->alert_in);
     qn__tls_say(t, text);
     return QN_E_ALERT(t->alert_in);
   }

@@ -9,6 +9,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #define NAME_MAX_SIZE 253
@@ -204,6 +205,16 @@ static int keep_name(qn_tls_t *t, const char *name)
   return t->server_name != NULL ? 0 : -ENOMEM;
 }
 
+static void say_refused(qn_tls_t *t)
+{
+  char text[NAME_MAX_SIZE + 64];
+  if (t->server_name != NULL) {
+    snprintf(text, sizeof text, "the server name \"%s\" is not served here", t->server_name);
+  }
+  qn__tls_say(t,
+              t->server_name != NULL ? text : "the client has named no server, which is refused");
+}
+
 static int hello(SSL *ssl, int *alert, void *arg)
 {
   qn_tls_t *t = qn__tls_of_ssl(ssl);
@@ -225,6 +236,9 @@ static int hello(SSL *ssl, int *alert, void *arg)
     return SSL_CLIENT_HELLO_RETRY;
   }
   int rc = t->config_err < 0 ? t->config_err : 0;
+  if (rc == QN_E_TLS) {
+    say_refused(t);
+  }
   qn_tls_config_t *other = named && t->chosen == NULL ? look_up(t->config, name) : NULL;
   if (rc == 0 && other != NULL) {
     rc = qn__tls_switch(t, other);
