@@ -5,6 +5,7 @@
 ---what it was given.
 
 local core = require "qn.core"
+local options = require "qn.options"
 
 ---Digests, message authentication, random bytes, keys from passwords, text forms of bytes. Data is a string
 ---or a `qn.Buffer`. Names of digests are taken in any case and with or without `-`: "sha256", "SHA-256",
@@ -148,13 +149,14 @@ end
 function M.random_integer(lo, hi)
   return core.random_integer(lo, hi)
 end
+M.random_integer = core.random_integer
 
 ---Whether two secrets are equal, in a time that does not depend on where they differ (their lengths show).
 ---@param a string|qn.Buffer
 ---@param b string|qn.Buffer
 ---@return boolean
 function M.equal(a, b)
-  return core.secret_equal(a, b)
+  return options.blame("equal", core.secret_equal, a, b)
 end
 
 ---A key from a password by PBKDF1 (RFC 8018), for old data only. Runs in the thread pool.
@@ -171,6 +173,7 @@ end
 function M.pbkdf1(name, password, salt, iterations, size)
   return core.pbkdf1(name, password, salt, iterations, size)
 end
+M.pbkdf1 = core.pbkdf1
 
 ---A key from a password by PBKDF2 with HMAC (RFC 8018). Runs in the thread pool, so the loop goes on.
 ---Iterations times blocks of the digest may be 33554432 at most; what is above a limit is thrown.
@@ -187,6 +190,7 @@ end
 function M.pbkdf2(name, password, salt, iterations, size)
   return core.pbkdf2(name, password, salt, iterations, size)
 end
+M.pbkdf2 = core.pbkdf2
 
 local SCRYPT <const> = { n = 32768, r = 8, p = 1, size = 32 }
 
@@ -222,6 +226,7 @@ end
 function M.hkdf(name, secret, salt, info, size)
   return core.hkdf(name, secret, salt, info, size)
 end
+M.hkdf = core.hkdf
 
 ---Bytes as hexadecimal text in lower case.
 ---@param data string|qn.Buffer
@@ -229,6 +234,7 @@ end
 function M.to_hex(data)
   return core.to_hex(data)
 end
+M.to_hex = core.to_hex
 
 ---Bytes of hexadecimal text in any case. Anything else in it, and a half byte, is an error.
 ---
@@ -239,6 +245,7 @@ end
 function M.from_hex(text)
   return core.from_hex(text)
 end
+M.from_hex = core.from_hex
 
 ---Bytes as base64 text (RFC 4648); "url" is the alphabet for URLs, without padding.
 ---@param data string|qn.Buffer
@@ -247,6 +254,7 @@ end
 function M.to_base64(data, variant)
   return core.to_base64(data, variant)
 end
+M.to_base64 = core.to_base64
 
 ---Bytes of base64 text. Strict: padding as it must be ("url": none), no blanks, no bits left over, so that one
 ---value has one text.
@@ -259,12 +267,20 @@ end
 function M.from_base64(text, variant)
   return core.from_base64(text, variant)
 end
+M.from_base64 = core.from_base64
 
 local hasher_methods = core.hasher_methods()
 
 function hasher_methods:final(encoding)
   local encode = encoder_of(encoding, 1, "final")
   return encode(self:_final())
+end
+
+for _, name in ipairs { "digest", "hmac", "hasher", "hmac_hasher", "random", "scrypt" } do
+  local f = M[name]
+  M[name] = function(...)
+    return options.blame(name, f, ...)
+  end
 end
 
 return M

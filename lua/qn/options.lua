@@ -211,4 +211,30 @@ function M.check(opts, descriptor, where, level)
   return opts
 end
 
+-- What C throws names the function and the place in here that called it.
+local function retell(name, ok, ...)
+  if ok then
+    return ...
+  end
+  local err = ...
+  if type(err) ~= "string" then
+    error(err, 0)
+  end
+  local text, ours = err:gsub("^qn/[%w_/]+%.lua:%d+: ", "")
+  if ours == 0 and not (text:find("^bad argument") or text:find(name .. ": ", 1, true) == 1) then
+    error(err, 0) -- it has its place already
+  end
+  error(text:gsub("^(bad argument #%d+ to )'[^']*'", "%1'" .. name .. "'"), 2)
+end
+
+---Calls `f`; its misuse is told as that of function `name` by the caller of the function that ends with
+---`return options.blame(...)`.
+---@param name string the function, as the user writes it
+---@param f function
+---@param ... any
+---@return any ...
+function M.blame(name, f, ...)
+  return retell(name, pcall(f, ...))
+end
+
 return M

@@ -38,6 +38,7 @@ end
 function M.key(data, passphrase)
   return core.key(data, passphrase)
 end
+M.key = core.key
 
 ---What `qn.tls.generate_key` makes.
 ---@class qn.GenerateKeyOptions

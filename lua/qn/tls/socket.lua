@@ -406,7 +406,7 @@ function M.connect(host, port, opts)
     tls.tls = opts.tls
   end
   sockets.tls = next(tls) and tls or true
-  return core.tcp_connect(host, port, sockets)
+  return options.blame("connect", core.tcp_connect, host, port, sockets)
 end
 
 return M
