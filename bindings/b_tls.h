@@ -27,8 +27,14 @@ void qnl_open_ocsp(lua_State *L, qnl_state_t *G);
 
 /* b_tls_psk.c */
 int qnl_tls_set_psk(lua_State *L, qnl_tls_config_t *u);
-void qnl_tls_forget_psk(lua_State *L, const qnl_tls_config_t *u);
-void qnl_open_tls_psk(lua_State *L);
+
+/* b_tls_choice.c: the function at 3 of the configuration at 1 is kept, pushed, asked (by `ask`,
+ * protected, which gets `choice` as light userdata): false when it raised, which is reported. */
+void qnl_tls_keep_choice(lua_State *L, qnl_tls_config_t *u, const char *field);
+void qnl_tls_push_choice(lua_State *L, const qnl_tls_config_t *u, const char *field);
+bool qnl_tls_ask_choice(qnl_state_t *G, lua_CFunction ask, void *choice, const char *what);
+void qnl_tls_forget_choices(lua_State *L, const qnl_tls_config_t *u);
+void qnl_open_tls_choice(lua_State *L);
 void qnl_open_tls_facts(lua_State *L, qnl_state_t *G);
 
 /* QN_E_VERIFY(n) of the name of a verification error; 0: there is none of this name. */

@@ -2,8 +2,8 @@
  *
  * core.tls_config() makes an empty one, core.tls_set(config, what, ...) changes it: true, or nil
  * and an error that says why. Options were checked in Lua; certificates and keys are values or the
- * bytes of PEM or DER. The functions of an `alpn` choice run here, in the middle of a handshake, on
- * a thread of their own, and must not wait.
+ * bytes of PEM or DER. Must not wait or run Lua but the function that chooses a protocol
+ * (b_tls_choice.c).
  */
 #include "b_tls.h"
 
@@ -155,10 +155,6 @@ static int set_ignore(lua_State *L, qnl_tls_config_t *u)
 
 /* --- the ALPN choice ------------------------------------------------------------------------- */
 
-/* Registry: config -> its userdata (weak). The function is in the table that belongs to that, so
- * that it may hold whatever it likes. */
-static const char key_choices = 0;
-
 typedef struct choice {
   qnl_tls_config_t *u;
   const qn_slice_t *names;
@@ -170,10 +166,7 @@ typedef struct choice {
 static int choose(lua_State *L)
 {
   choice_t *c = lua_touserdata(L, 1);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_choices);
-  lua_rawgetp(L, -1, c->u);
-  lua_getiuservalue(L, -1, 1);
-  lua_getfield(L, -1, "alpn");
+  qnl_tls_push_choice(L, c->u, "alpn");
   lua_createtable(L, (int)c->n, 0);
   for (size_t i = 0; i < c->n; i++) {
     lua_pushlstring(L, (const char *)c->names[i].data, c->names[i].size);
@@ -191,50 +184,17 @@ static int choose(lua_State *L)
   return 0;
 }
 
-/* Protected: makes the thread that the function runs on. Its error goes where those of tasks go. */
-static int run_choice(lua_State *L)
-{
-  lua_State *own = lua_newthread(L);
-  lua_pushcfunction(own, choose);
-  lua_pushlightuserdata(own, lua_touserdata(L, 1));
-  if (lua_pcall(own, 1, 0, 0) != LUA_OK) {
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    lua_getfield(L, -1, "qn.core");
-    lua_getfield(L, -1, "report");
-    lua_xmove(own, L, 1);
-    lua_pushliteral(L, "the choice of alpn");
-    lua_call(L, 2, 0);
-  }
-  return 0;
-}
-
 static int on_alpn(qn_tls_t *t, const qn_slice_t *names, size_t n, void *arg)
 {
   (void)t;
   choice_t c = {.u = arg, .names = names, .n = n, .chosen = -1};
-  lua_State *L = c.u->G->L;
-  lua_pushcfunction(L, run_choice);
-  lua_pushlightuserdata(L, &c);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-    const char *text = lua_tostring(L, -1); /* out of memory, or the state is being closed */
-    fprintf(stderr, "qnlua: error in the choice of alpn: %s\n", text != NULL ? text : "?");
-    c.u->G->had_unhandled = true;
-    c.chosen = -1;
-    lua_pop(L, 1);
-  }
-  return c.chosen;
+  return qnl_tls_ask_choice(c.u->G, choose, &c, "the choice of alpn") ? c.chosen : -1;
 }
 
-/* core.tls_set(config, "alpn_choice", function): field `alpn` of the table that belongs to it */
+/* core.tls_set(config, "alpn_choice", function) */
 static int set_alpn_choice(lua_State *L, qnl_tls_config_t *u)
 {
-  luaL_checktype(L, 3, LUA_TFUNCTION);
-  lua_getiuservalue(L, 1, 1);
-  lua_pushvalue(L, 3);
-  lua_setfield(L, -2, "alpn");
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_choices);
-  lua_pushvalue(L, 1);
-  lua_rawsetp(L, -2, u);
+  qnl_tls_keep_choice(L, u, "alpn");
   return qn_tls_config_set_alpn_choice(u->c, on_alpn, u);
 }
 
@@ -382,13 +342,7 @@ static int core_tls_own(lua_State *L)
 static void config_collect(qnl_state_t *G, void *obj)
 {
   qnl_tls_config_t *u = obj;
-  lua_rawgetp(G->L, LUA_REGISTRYINDEX, &key_choices);
-  if (lua_istable(G->L, -1)) {
-    lua_pushnil(G->L);
-    lua_rawsetp(G->L, -2, u);
-  }
-  lua_pop(G->L, 1);
-  qnl_tls_forget_psk(G->L, u);
+  qnl_tls_forget_choices(G->L, u);
   qn_tls_config_release(u->c);
   u->c = NULL;
 }
@@ -484,13 +438,7 @@ void qnl_open_tls_config(lua_State *L, qnl_state_t *G)
                                            {"tls_is", core_tls_is, 0},
                                            {"tls_error_name", core_tls_error_name, 0},
                                            {NULL, NULL, 0}};
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_choices);
-  qnl_open_tls_psk(L);
+  qnl_open_tls_choice(L);
   qnl_class_register(L, G, &qnl_class_tls_config);
   qnl_setfuncs(L, G, functions);
 }

@@ -1,16 +1,12 @@
 /* b_tls_psk.c: shared keys of TLS configurations: lists of them, and functions that choose.
  *
- * Called by the switchboard of b_tls_config.c. A function runs in the middle of a handshake, on a
- * thread of its own, and must not wait; what it raises goes to standard error and counts as "none".
- * Must not leave keys behind in memory of ours. Invariant: functions live as long as their
- * configuration.
+ * Called by the switchboard of b_tls_config.c. A function runs in the middle of a handshake and
+ * must not wait (b_tls_choice.c); what it raises is reported and counts as "none". Must not leave
+ * keys behind in memory of ours.
  */
 #include "b_tls.h"
 
-#include <stdio.h>
 #include <string.h>
-
-static const char key_choices = 0; /* registry: configuration -> function */
 
 typedef struct choice {
   qnl_tls_config_t *u;
@@ -37,8 +33,7 @@ static int choose(lua_State *L)
 {
   choice_t *c = lua_touserdata(L, 1);
   size_t size = 0;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_choices);
-  lua_rawgetp(L, -1, c->u);
+  qnl_tls_push_choice(L, c->u, "psk");
   lua_pushstring(L, c->text);
   lua_pushstring(L, c->server ? "server" : "client");
   lua_call(L, 2, 2);
@@ -61,42 +56,17 @@ static int choose(lua_State *L)
   return 0;
 }
 
-/* Protected: makes the thread that the function runs on. */
-static int run_choice(lua_State *L)
-{
-  lua_State *own = lua_newthread(L);
-  lua_pushcfunction(own, choose);
-  lua_pushlightuserdata(own, lua_touserdata(L, 1));
-  if (lua_pcall(own, 1, 0, 0) != LUA_OK) {
-    lua_xmove(own, L, 1);
-    return lua_error(L);
-  }
-  return 0;
-}
-
 static bool on_psk(qn_tls_t *t, const char *text, qn_tls_psk_t *out, void *arg)
 {
   choice_t c = {.u = arg, .text = text, .server = qn_tls_is_server(t), .out = out};
-  lua_State *L = c.u->G->L;
-  lua_pushcfunction(L, run_choice);
-  lua_pushlightuserdata(L, &c);
-  if (lua_pcall(L, 1, 0, 0) != LUA_OK) {
-    fprintf(stderr, "qnlua: error in the function for shared keys: %s\n",
-            luaL_tolstring(L, -1, NULL));
-    c.u->G->had_unhandled = true;
-    c.found = false;
-    lua_pop(L, 2);
-  }
-  return c.found;
+  return qnl_tls_ask_choice(c.u->G, choose, &c, "the choice of psk") && c.found;
 }
 
 /* core.tls_set(config, "psk", function | {{identity, key} ...}) */
 int qnl_tls_set_psk(lua_State *L, qnl_tls_config_t *u)
 {
   if (lua_isfunction(L, 3)) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &key_choices);
-    lua_pushvalue(L, 3);
-    lua_rawsetp(L, -2, u);
+    qnl_tls_keep_choice(L, u, "psk");
     return qn_tls_config_set_psk_choice(u->c, on_psk, u);
   }
   luaL_checktype(L, 3, LUA_TTABLE);
@@ -110,19 +80,4 @@ int qnl_tls_set_psk(lua_State *L, qnl_tls_config_t *u)
     lua_settop(L, 6);
   }
   return rc;
-}
-
-void qnl_tls_forget_psk(lua_State *L, const qnl_tls_config_t *u)
-{
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key_choices) == LUA_TTABLE) {
-    lua_pushnil(L);
-    lua_rawsetp(L, -2, u);
-  }
-  lua_pop(L, 1);
-}
-
-void qnl_open_tls_psk(lua_State *L)
-{
-  lua_newtable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_choices);
 }

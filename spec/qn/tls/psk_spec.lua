@@ -1,5 +1,5 @@
 -- Shared keys: the options, tables and functions, and OpenSSL and GnuTLS as the other side.
--- covers: lua/qn/tls/psk.lua, bindings/b_tls_psk.c
+-- covers: lua/qn/tls/psk.lua, bindings/b_tls_psk.c, bindings/b_tls_choice.c
 
 local qn = require "qn"
 
@@ -152,8 +152,20 @@ describe("shared keys", function()
       assert(not socket and err.kind == "tls")
       os.exit(3)]] }
     assert.equal(3, status)
-    assert.truthy(err:find("error in the function for shared keys: .*the key of a shared key must be a "
+    assert.truthy(err:find("error in the choice of psk: .*the key of a shared key must be a "
       .. "string of 16 to 64 bytes"), err)
+  end)
+
+  it("of functions may hold what holds them", function()
+    local seen = setmetatable({}, { __mode = "v" })
+    do
+      local self = {}
+      self.config = assert(qn.tls.configuration { psk = function() return self.key end })
+      seen[1] = self.config
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_nil(seen[1])
   end)
 
   it("work with a server of OpenSSL", function()
