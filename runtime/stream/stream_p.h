@@ -109,7 +109,7 @@ struct qn_stream {
   bool dial_failed : 1;
   bool over : 1; /* the connection was torn down: CLOSED is to come */
   bool gone_early : 1;
-  bool lingers : 1; /* closing, and only the peer's end is awaited */
+  bool lingers : 1;    /* closing, and only the peer's end is awaited */
   bool no_reading : 1; /* there is no reading side at all */
   bool held : 1;       /* nothing passes until a layer has been pushed */
   int error, read_error, write_error;

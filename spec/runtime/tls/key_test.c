@@ -1,5 +1,7 @@
-// covers: runtime/tls/key_parse.c runtime/tls/key_write.c runtime/tls/key_sign.c
-// runtime/tls/key_make.c runtime/tls/crypto_derive.c
+/* Keys: read, written, made, used; each allocation fails once.
+ * covers: runtime/tls/key_parse.c runtime/tls/key_write.c runtime/tls/key_sign.c
+ *   runtime/tls/key_make.c runtime/tls/crypto_derive.c
+ */
 #include "qn/crypto.h"
 #include "qn/key.h"
 #include "qn/loop.h"
