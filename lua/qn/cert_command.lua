@@ -26,6 +26,7 @@ usage: qnlua cert [options] host[:port] | file ...
 
 local PORT <const> = 443
 local FILE_MAX <const> = 16 << 20
+local PATIENCE <const> = 0.5 -- seconds for a server to end the connection
 
 -- Arguments -----------------------------------------------------------------------------------------
 
@@ -142,6 +143,14 @@ local function connect(o, host, port)
   return socket
 end
 
+-- Says goodbye and gives the server a moment to do so, too: else it may count a handshake that failed.
+local function leave(socket)
+  if socket:shutdown("w") then
+    socket:read("a", { timeout = PATIENCE })
+  end
+  socket:abort()
+end
+
 local function print_verdict(errors, name)
   if #errors == 0 then
     print(("verification: good for %s"):format(report.clean(name)))
@@ -193,8 +202,8 @@ local function show_server(o, target)
     print_connection(socket, facts, target)
     print_verdict(facts.errors, name)
   end
-  socket:abort()
   print_certificates(o, facts.chain, os.time())
+  leave(socket)
   return good
 end
 

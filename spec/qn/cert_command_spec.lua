@@ -102,6 +102,21 @@ describe("qnlua cert, servers:", function()
     assert.equal(shop:read "server.chain", out)
   end)
 
+  it("ends the connection as servers like it, also when the certificate is bad", function()
+    for _, version in ipairs { "1.2", "1.3" } do
+      local identity = shop:chain "server"
+      local server <close> = assert(qn.tls.listen("127.0.0.1", 0, { cert = identity, key = shop:key "server",
+        max_version = version }))
+      local ends = {}
+      qn.spawn(server.serve, server, function(socket) ends[#ends + 1] = { socket:read("a") } end)
+      assert.equal(0, (cert("--ca", shop:cert "root", "localhost:" .. server:port())))
+      assert.equal(1, (cert("localhost:" .. server:port())))
+      program.until_true("both ends", function() return #ends == 2 end)
+      assert.same({ { "" }, { "" } }, ends) -- and no error: it was told
+      assert.equal(0, server:stats().failed)
+    end
+  end)
+
   it("shows what is wrong, and the chain all the same", function()
     local server <close> = peers.s_server(shop, { identity = "expired" })
     local status, out = cert("--ca", shop:cert "root", "--server-name=other.test", "https://127.0.0.1:" .. server.port .. "/x")
