@@ -2,7 +2,7 @@
 -- one for a client, each verified as a peer would do it. The root's key can stay in a drawer: what is
 -- used every day is the intermediate's.
 --
--- qnlua examples/private_ca.lua [folder]
+-- Run:   qnlua examples/private_ca.lua [folder]
 --
 -- With a folder: root.pem (for those who shall trust), server.pem and client.pem (certificate and chain),
 -- server.key, and client.p12 for a browser (passphrase "secret").
