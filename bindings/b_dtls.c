@@ -157,7 +157,12 @@ static int core_dtls_begin(lua_State *L)
   uint16_t port = (uint16_t)lua_tointeger(L, -1);
   lua_getfield(L, 3, "address");
   if (!lua_isnil(L, -1)) {
-    qnl_check_address(L, lua_gettop(L), port, QN_FAMILY_ANY, &peer);
+    if (!qnl_to_address(L, lua_gettop(L), port, QN_FAMILY_ANY, &peer)) { /* of no interface here */
+      return qnl_fail_info(L, &(qnl_errinfo_t){.code = QN_E_INVALID,
+                                               .op = "connect",
+                                               .peer = luaL_tolstring(L, -1, NULL),
+                                               .message = "the address cannot be sent to"});
+    }
     o.peer = &peer;
   }
   lua_getfield(L, 3, "mtu");

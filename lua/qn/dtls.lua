@@ -66,7 +66,8 @@ local function pass(level, ok, first, ...)
   if ok then
     return first, ...
   elseif type(first) == "string" then
-    error((first:gsub("^[^:]*qn/%w+%.lua:%d+: ", "")), level + 1)
+    local text = first:gsub("^[^:]*qn/%w+%.lua:%d+: ", "")
+    error((text:gsub("^(bad argument #%d+ to )'bind'", "%1'listen'")), level + 1)
   end
   error(first, 0)
 end
@@ -254,7 +255,9 @@ end
 ---@return qn.DtlsServer? endpoint
 ---@return qn.Error? err
 function M.over(socket, opts)
-  core.udp_is_closed(socket) -- throws when it is no datagram socket
+  if not pcall(core.udp_is_closed, socket) then
+    error(("bad argument #1 to 'over' (qn.UdpSocket expected, got %s)"):format(type(socket)), 2)
+  end
   local config, err
   if opts ~= nil then
     opts = options.check(opts, OVER_RULES, "qn.dtls.over")

@@ -22,6 +22,7 @@ local math_type = math.type
 ---@field values? any[] the same
 ---@field required? boolean the key must be there
 ---@field check? fun(value: any): boolean?, string? a last test; nil and what it expects instead
+---@field secret? boolean its values are in no message
 
 ---Edit distance of two words; a swap of neighbours counts as one edit.
 ---@param a string
@@ -149,7 +150,7 @@ local function fault(name, v, rule)
   local wanted = rule.type
   if wanted and wanted ~= type(v) and not has_type(v, wanted) then
     local expected = EXPECTED[wanted] or wanted:gsub("|", " or ")
-    local got = type(v) == "number" and tostring(v) or type(v)
+    local got = type(v) == "number" and not rule.secret and tostring(v) or type(v)
     return ("option '%s' must be %s, got %s"):format(name, expected, got)
   end
   if type(v) == "number" then
@@ -171,7 +172,8 @@ local function fault(name, v, rule)
   if rule.check then
     local ok, expected = rule.check(v)
     if not ok then
-      return ("option '%s' must be %s, got %s"):format(name, expected or "valid", shown(v))
+      local got = not rule.secret and shown(v) or type(v) == "string" and #v .. " bytes" or type(v)
+      return ("option '%s' must be %s, got %s"):format(name, expected or "valid", got)
     end
   end
   return nil

@@ -24,7 +24,7 @@ local COUNT_MAX <const> = 1 << 24
 M.RULES = {
   tls = { type = "userdata|boolean" },
   cookies = { type = "boolean" },
-  cookie_secret = { type = "string", check = function(secret)
+  cookie_secret = { type = "string", secret = true, check = function(secret)
     return #secret >= 16 and #secret <= 1024, "16 to 1024 bytes"
   end },
   cookie_digest = { type = "string" },
@@ -228,8 +228,8 @@ function Server:connect(host, port, opts)
   local function left()
     return give_up and math.max(give_up - core.now(), 0)
   end
-  local address = host
-  if type(host) == "string" and not host:find "^[%d.]+$" and not host:find(":", 1, true) then
+  local address = type(host) == "string" and require "qn.address"(host) or host
+  if type(address) == "string" then
     local found, err = require "qn.dns".lookup(host, { timeout = left() })
     if not found then
       return nil, err

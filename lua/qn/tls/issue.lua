@@ -56,6 +56,11 @@ local SAYS <const> = {
   padding = { enum = { "pkcs1", "pss" } },
 }
 local KEY <const> = { type = "userdata|string|table" }
+local TYPE_NAMES <const> = "ec, rsa, rsa_pss, ed25519, ed448, x25519, x448"
+local KEY_TYPES <const> = {}
+for name in TYPE_NAMES:gmatch "[%w_]+" do
+  KEY_TYPES[name] = true
+end
 
 local function with(base, more)
   local out = {}
@@ -140,7 +145,7 @@ local function texts_of(opts, where, names, usage)
   return out, named
 end
 
--- The key of the options, or a new one.
+-- The key of the options, or a new one. The text of a key is a likely mistake, and in no message.
 local function key_of(key, where)
   if type(key) == "userdata" then
     if not (getmetatable(key) == "qn" and key.is_private ~= nil) then
@@ -150,6 +155,11 @@ local function key_of(key, where)
       error(("qn.tls.%s: option 'key' must be a private key"):format(where), 0)
     end
     return key
+  end
+  local name = type(key) == "table" and key.type or key
+  if type(name) == "string" and not KEY_TYPES[name] then
+    error(("qn.tls.%s: option 'key' must be a qn.Key, a type of keys (%s) or a table, got %s")
+      :format(where, TYPE_NAMES, #name > 16 and #name .. " bytes of text" or "'" .. name .. "'"), 0)
   end
   return nil, type(key) == "string" and { type = key } or key
 end
@@ -181,7 +191,7 @@ function M.self_signed(opts)
   end)
   local err
   if not key then
-    key, err = require "qn.tls.key".generate_key(how)
+    key, err = blame(require "qn.tls.key".generate_key, how)
     if not key then
       return nil, err
     end
@@ -222,7 +232,7 @@ function M.request(opts)
   end)
   local err
   if not key then
-    key, err = require "qn.tls.key".generate_key(how)
+    key, err = blame(require "qn.tls.key".generate_key, how)
     if not key then
       return nil, err
     end

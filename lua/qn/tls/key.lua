@@ -4,6 +4,7 @@
 ---and lists become values with read-only fields. Nothing is kept between calls.
 
 local core = require "qn.core"
+local options = require "qn.options"
 
 ---@class qn.tls
 local M = {}
@@ -36,7 +37,7 @@ end
 ---@return qn.Key?
 ---@return qn.Error? err
 function M.key(data, passphrase)
-  return core.key(data, passphrase)
+  return options.blame("key", core.key, data, passphrase)
 end
 M.key = core.key
 
@@ -136,6 +137,9 @@ end
 ---@return qn.Cipher[]?
 ---@return qn.Error? err
 function M.ciphers(filter)
+  if filter ~= nil and type(filter) ~= "string" then
+    error(("bad argument #1 to 'ciphers' (string expected, got %s)"):format(type(filter)), 2)
+  end
   local list, err = core.ciphers(filter)
   if not list then
     return nil, err

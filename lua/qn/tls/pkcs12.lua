@@ -61,7 +61,7 @@ end
 
 local RULES <const> = {
   certificate = { check = is_certificate },
-  key = { check = function(value)
+  key = { secret = true, check = function(value)
     return is_class(value, "is_private") and value.is_private, "a private qn.Key"
   end },
   chain = { type = "table", check = function(list)
@@ -73,7 +73,7 @@ local RULES <const> = {
     return #list <= 998, "a list of at most 998 certificates"
   end },
   name = { type = "string", check = is_short_text },
-  passphrase = { type = "string", required = true },
+  passphrase = { type = "string", required = true, secret = true },
   iterations = { type = "integer", min = 1, max = 2000000 },
 }
 
