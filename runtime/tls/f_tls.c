@@ -108,6 +108,8 @@ static int tls_start(qn_filter_t *f)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
+static int write_late(qn_tls_t *t);
+
 /* Room for what is there already, so that neither short records cost 16 KiB nor many of them one
  * block each. */
 static size_t next_size(const qn_tls_t *t, size_t room)
@@ -163,6 +165,9 @@ static int64_t tls_fill(qn_filter_t *f)
     f->rd.tail += n;
     added += n;
   }
+  if (qn_buf_size(&t->late) != 0 && t->failed == 0 && write_late(t) != QN_AGAIN) {
+    qn_stream_wake(f->stream, QN_WAKE_WRITE);
+  }
   push_out(t);
   if (added != 0) {
     return (int64_t)added; /* the end or the error comes again with the next fill */
@@ -175,21 +180,68 @@ static int64_t tls_fill(qn_filter_t *f)
 
 /* --- writing ---------------------------------------------------------------------------------- */
 
+/* QN_AGAIN: OpenSSL writes nothing before it has the rest of a message of the peer's (a ticket in
+ * several records, say). */
+static int write_some(qn_tls_t *t, const uint8_t *data, size_t size, size_t *written)
+{
+  int ok = SSL_write_ex(t->ssl, data, size, written);
+  if (ok == 1) {
+    return 0;
+  }
+  switch (SSL_get_error(t->ssl, ok)) {
+  case SSL_ERROR_WANT_READ: ERR_clear_error(); return QN_AGAIN;
+  case SSL_ERROR_WANT_WRITE: return fail(t, QN_E_TLS_DATA); /* the BIO takes everything */
+  default: return fail(t, qn__tls_failure(t, false));
+  }
+}
+
 static int write_record(qn_tls_t *t, const uint8_t *data, size_t size)
 {
   while (size != 0) {
     size_t n = 0;
-    int ok = SSL_write_ex(t->ssl, data, size, &n);
-    if (ok != 1) {
-      int why = SSL_get_error(t->ssl, ok);
-      return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE
-                 ? fail(t, QN_E_TLS_DATA) /* writing never waits here */
-                 : fail(t, qn__tls_failure(t, false));
+    int rc = qn_buf_size(&t->late) == 0 ? write_some(t, data, size, &n) : QN_AGAIN;
+    if (rc == QN_AGAIN) {
+      return qn_buf_append(&t->late, data, size);
+    }
+    if (rc < 0) {
+      return rc;
     }
     data += n;
     size -= n;
   }
   return 0;
+}
+
+static int write_late(qn_tls_t *t)
+{
+  int rc = 0;
+  ERR_clear_error();
+  for (size_t left; rc == 0 && (left = qn_buf_size(&t->late)) != 0;) {
+    size_t n = 0;
+    rc = write_some(t, qn_buf_data(&t->late), left < RECORD_MAX ? left : RECORD_MAX, &n);
+    qn_buf_consume(&t->late, n);
+  }
+  return rc;
+}
+
+static int tls_flush(qn_filter_t *f)
+{
+  qn_tls_t *t = tls_of(f);
+  int rc = t->failed == 0 ? write_late(t) : t->failed;
+  if (rc < 0 && rc != QN_AGAIN && qn_buf_size(&t->late) != 0) {
+    return rc;
+  }
+  int below = qn_filter_flush_below(f);
+  return below < 0 || rc != QN_AGAIN ? below : rc;
+}
+
+static int tls_query(qn_filter_t *f, int what, void *out)
+{
+  int rc = qn_filter_query_below(f, what, out);
+  if (rc == 0 && what == QN_QUERY_QUEUED) {
+    *(size_t *)out += qn_buf_size(&tls_of(f)->late);
+  }
+  return rc;
 }
 
 static size_t record_size(qn_tls_t *t, size_t left)
@@ -361,7 +413,9 @@ const qn_filter_ops_t qn__tls_ops = {
     .start = tls_start,
     .fill = tls_fill,
     .write = tls_write,
+    .flush = tls_flush,
     .finish = tls_finish,
+    .query = tls_query,
     .close = tls_close,
     .destroy = tls_destroy,
 };

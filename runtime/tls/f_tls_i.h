@@ -52,6 +52,7 @@ struct qn_tls {
   int failed;     /* what ended it */
   int verify_err; /* the first error that was not ignored */
   int alert_in, alert_out;
+  qn_buf_t late;        /* to be written when the rest of a message of the peer's has come */
   uint32_t shake_bytes; /* read in the handshake */
   uint32_t burst;       /* bytes sent since the last pause, up to BURST_SMALL */
   uint64_t sent_at;     /* loop time of the last write, ms */

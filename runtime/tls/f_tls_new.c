@@ -53,6 +53,7 @@ void qn_tls_release(qn_tls_t *t)
   if (t->session != NULL) {
     SSL_SESSION_free(t->session);
   }
+  qn_buf_free(&t->late);
   X509_free(t->issuer);
   free_faults(t);
   qn__tls_ignores_free(&t->ignore);

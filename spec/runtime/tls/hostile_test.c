@@ -513,6 +513,44 @@ TEST(key_updates_are_bounded)
   }
 }
 
+/* A ticket in two records: between them OpenSSL does not write. */
+TEST(what_is_written_in_the_middle_of_a_message_goes_behind_it)
+{
+  static const uint8_t ticket[] = {4, 0, 0, 18, 0, 0,   14,  16,  1,   2, 3,
+                                   4, 1, 0, 0,  4, 't', 'i', 'c', 'k', 0, 0};
+  foe_t x;
+  reading_t r;
+  note_t flushed;
+  qn_writer_t w;
+  foe_up(&x, false, QN_TLS_1_3);
+  CHECK_INT(start_read(&r, x.w.s, some(1)), QN_AGAIN);
+  send_sealed(&x, 22, ticket, 9);
+  few(&x);
+  CHECK_INT(put_text(x.w.s, "first,"), 0);
+  CHECK_INT(put_text(x.w.s, "second"), 0);
+  note_init(&flushed, x.w.loop);
+  CHECK_INT(qn_stream_flush(x.w.s, &flushed.op, &w), QN_AGAIN);
+  foe_run(&x, SIZE_MAX, SIZE_MAX);
+  CHECK_INT(x.read_size, 0);
+  CHECK_UINT(qn_stream_queued(x.w.s), 12);
+  CHECK_INT(flushed.done, 0);
+  send_sealed(&x, 22, ticket + 9, sizeof ticket - 9);
+  foe_run(&x, SIZE_MAX, SIZE_MAX);
+  CHECK_MEM(x.read, (size_t)x.read_size, "first,second", 12);
+  CHECK_INT(flushed.done, 1);
+  CHECK_INT(flushed.result, 0);
+  CHECK_INT(x.heard.sessions, 1);
+  CHECK_UINT(qn_stream_queued(x.w.s), 0);
+  /* and never behind an end */
+  send_sealed(&x, 22, ticket, 9);
+  few(&x);
+  CHECK_INT(put_text(x.w.s, "third"), 0);
+  end_wire(&x);
+  few(&x);
+  CHECK_INT(r.note.result, QN_E_TLS_TRUNCATED);
+  foe_close(&x);
+}
+
 /* --- what is refused -------------------------------------------------------------------------- */
 
 TEST(renegotiation_is_refused)
