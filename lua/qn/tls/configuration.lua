@@ -187,12 +187,12 @@ local function recall(text)
   return passing[text]
 end
 
-local function keep(text, config, made_of)
-  if has_function(made_of) or origins[made_of[1] or config] then
-    passing[text], origins[config] = config, made_of
+local function keep(text, config, base, loaded)
+  if has_function(loaded) or base and origins[base] then
+    passing[text], origins[config] = config, loaded
     return
   end
-  kept[text] = { config = config, made_of = made_of }
+  kept[text] = { config = config, made_of = loaded }
   kept_order[#kept_order + 1] = text
   if #kept_order > KEPT_MAX then
     kept[table.remove(kept_order, 1)] = nil
@@ -200,6 +200,19 @@ local function keep(text, config, made_of)
 end
 
 local sources = setmetatable({}, { __mode = "k" }) -- configuration -> its plain options
+
+-- Configuration -> its number in fingerprints of others: an address would have to be kept from being used
+-- again, and so every configuration that was ever laid on another one would stay.
+local numbers = setmetatable({}, { __mode = "k" })
+local last_number = 0
+
+local function number_of(config)
+  if not numbers[config] then
+    last_number = last_number + 1
+    numbers[config] = last_number
+  end
+  return numbers[config]
+end
 
 local derive
 
@@ -230,7 +243,7 @@ end
 -- A configuration like `base` (or like a fresh one) but for the given options, which were checked.
 function derive(base, opts)
   local loaded = given.load_files(opts)
-  local start = ("%p|%s|"):format(base or core, default_keylog())
+  local start = ("%d|%s|"):format(base and number_of(base) or 0, default_keylog())
   local text = table.concat(fingerprint(loaded, { start }))
   local config = recall(text)
   if config then
@@ -248,7 +261,7 @@ function derive(base, opts)
   end
   config = build(with_names(o))
   sources[config] = o
-  keep(text, config, { base, loaded })
+  keep(text, config, base, loaded)
   return config
 end
 
