@@ -127,6 +127,10 @@ describe("a resumed session", function()
         assert.is_nil((visit(port, options { server_name = "admin.wild.test" })))
         local facts = visit(port, options { server_name = "admin.wild.test", session = session })
         assert.is_nil(facts)
+        local known = options { server_name = "admin.wild.test", cert = shop:chain "client",
+          key = shop:key "client" }
+        assert.is_false(assert(visit(port, known)).resumed)
+        assert.is_true(assert(visit(port, known)).resumed)
         session = assert(visit(port, options())).session
         assert(server:configure { verify = "peer", ca = shop:cert "root" })
         facts = visit(port, options { session = session })
@@ -149,6 +153,10 @@ describe("a resumed session", function()
       ok, err = visit(port, with({ session = facts.session }, opts))
       assert.is_nil(ok)
       assert.equal("tls", err.kind)
+    end)
+    streams:serving({ ciphers = "ALL:@SECLEVEL=0", max_version = "1.2", verify = "peer",
+      ca = streams.shop:cert "root" }, function(port)
+      assert.is_nil((visit(port, { ciphers = "aNULL:@SECLEVEL=0", max_version = "1.2", verify = "none" })))
     end)
   end)
 end)
