@@ -108,6 +108,13 @@ static bool is_garbage(int reason, int alert)
   }
 }
 
+/* Of the first bytes of a peer. */
+static bool is_no_tls(int reason)
+{
+  return reason == SSL_R_WRONG_VERSION_NUMBER || reason == SSL_R_HTTP_REQUEST ||
+         reason == SSL_R_HTTPS_PROXY_REQUEST;
+}
+
 /* What comes of different keys on both sides. */
 static bool is_wrong_key(int reason)
 {
@@ -175,6 +182,11 @@ int qn__tls_failure(qn_tls_t *t, bool handshake)
                        ? "the identity of the client's shared key is not known"
                        : "the shared key is not the peer's");
     return QN_E_TLS;
+  }
+  if (handshake && is_no_tls(reason) && SSL_get_current_cipher(t->ssl) == NULL) {
+    snprintf(text, sizeof text, "the peer does not speak TLS: %s", ERR_reason_error_string(e));
+    qn__tls_say(t, text);
+    return QN_E_TLS_DATA;
   }
   int err = !handshake || is_garbage(reason, t->alert_out) ? QN_E_TLS_DATA : QN_E_TLS;
   const char *why = e != 0 ? ERR_reason_error_string(e) : NULL;

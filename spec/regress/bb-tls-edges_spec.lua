@@ -26,6 +26,27 @@ describe("TLS at its edges:", function()
     end)
   end)
 
+  it("a peer without TLS is told in words, on both sides", function()
+    for _, case in ipairs { { false, "220 mail.example.org ESMTP\r\n" }, { true, "GET / HTTP/1.0\r\n\r\n" } } do
+      pair.with("memory", function(a, b)
+        local options = case[1] and streams:server() or streams:client()
+        local task = qn.spawn(a.start_tls, a, options)
+        qn.yield()
+        b:write(case[2])
+        local _, ok, err = task:join()
+        assert.is_nil(ok)
+        assert.same({ "tls", "TLS_PROTOCOL" }, { err.kind, err.code })
+        assert.matches("the peer does not speak TLS: ", tostring(err))
+      end)
+    end
+  end)
+
+  it("an entry of `certs` that is empty is told", function()
+    local ok, err = pcall(qn.tls.configuration, { certs = { {} } })
+    assert.is_false(ok)
+    assert.matches("option 'certs%[1%].cert' is missing", tostring(err))
+  end)
+
   it("a refused server name is told", function()
     local refuse = { sni = function() return false end }
     local err, far = streams:failure({ server_name = "localhost" }, refuse)

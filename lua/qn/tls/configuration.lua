@@ -396,8 +396,9 @@ end
 ---one, for as long as it is remembered. What is not given is as in the default configuration. Files are
 ---read at once, without giving way to other tasks.
 ---
----Errors: of files (kind `io`, `denied`); `invalid` (codes CERT_FORMAT, KEY_FORMAT, INVALID), `auth`
----(KEY_PASSPHRASE), `tls` (KEY_MISMATCH, TLS_CONFIGURATION), `limit`. Wrong types and unknown options are thrown.
+---Errors: of files (kind `io`, `denied`); `invalid` (codes CERT_FORMAT, KEY_FORMAT, KEY_MISMATCH, INVALID),
+---`auth` (KEY_PASSPHRASE), `limit`. Wrong types and unknown options are thrown. What only OpenSSL can judge, such as a list
+---that names no cipher, is an error of those who use it: kind `invalid`, TLS_CONFIGURATION.
 ---Qt rows: CFG-01, Q5-63.
 ---@param opts? qn.TlsOptions
 ---@return qn.TlsConfiguration? configuration

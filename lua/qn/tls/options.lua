@@ -209,8 +209,11 @@ plain.chain = certs_of
 local function identity(o, prefix)
   if o.cert == nil or o.key == nil then
     local given = o.cert ~= nil and "cert" or o.key ~= nil and "key" or o.chain ~= nil and "chain"
-      or "passphrase"
+      or o.passphrase ~= nil and "passphrase"
     local missing = o.cert == nil and "cert" or "key"
+    if not given then
+      misuse("option '%scert' is missing", prefix)
+    end
     misuse("option '%s%s' needs option '%s%s'", prefix, given, prefix, missing)
   end
   local list = certs_of(prefix .. "cert", o.cert)

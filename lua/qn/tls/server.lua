@@ -127,7 +127,7 @@ end
 ---time and hold up nobody. One that fails is counted (`stats`) and told to listeners of `handshake_error`. TLS options
 ---may stand beside those of `qn.tcp.listen`.
 ---
----Errors: those of `qn.tcp.listen` and `qn.tls.configuration`; `tls` (TLS_CONFIGURATION: there is no certificate).
+---Errors: those of `qn.tcp.listen` and `qn.tls.configuration`; `invalid` (TLS_CONFIGURATION: there is no certificate).
 ---Qt rows: SSL-28, Q5-77, WEAK-32.
 ---@param addr? string|qn.Address
 ---@param port? integer
