@@ -370,18 +370,32 @@ end
 
 -- Together ------------------------------------------------------------------------------------------
 
+-- What is in a file; never what could be taken for a name of one.
+local function content(option, path)
+  local text = read_path(option, path)
+  return is_path(text) and text .. "\n" or text
+end
+
 -- Files become what is in them, so that a changed file is another configuration.
-function M.load_files(given)
+function M.load_files(given, prefix)
   local out = {}
+  prefix = prefix or ""
   for name, value in pairs(given) do
     if (name == "cert" or name == "key") and type(value) == "string" and is_path(value) then
-      value = read_path(name, value)
+      value = content(prefix .. name, value)
+    elseif (name == "certs" or name == "sni") and type(value) == "table" then
+      local loaded = {}
+      for key, item in pairs(value) do
+        local where = ("%s%s[%s]."):format(prefix, name, key)
+        loaded[key] = type(item) == "table" and M.load_files(item, where) or item
+      end
+      value = loaded
     elseif name == "ca" or name == "chain" or name == "client_ca" then
       value = table.move(list_of(value), 1, #list_of(value), 1, {})
       for i, item in ipairs(value) do
         local path = type(item) == "string" and item ~= "system" and is_path(item)
         if path and not (name == "ca" and is_folder(item)) then
-          value[i] = read_path(name, item)
+          value[i] = content(prefix .. name, item)
         end
       end
     end
