@@ -179,7 +179,7 @@ end
 ---@field cookies? boolean a client must prove that it is where it says before anything is kept for it (default true)
 ---@field cookie_secret? string 16 to 1024 bytes, the same on all servers of a cluster (default: random)
 ---@field cookie_digest? string of the HMAC of cookies (default "sha256")
----@field max_connections? integer of which a new client is refused (default 10000)
+---@field max_connections? integer so many at the same time, further clients are refused (default 10000)
 ---@field max_handshakes? integer so many at the same time (default 256); when there are more, the oldest one that has lasted a second is dropped
 ---@field handshake_timeout? number|false seconds for one handshake (default 10)
 ---@field idle_timeout? number|false seconds without a message of the client, then its connection is closed (default 300)
