@@ -21,14 +21,20 @@
 
 int qn__tls_add_fault(qn_tls_t *t, int code, int depth, X509 *x509, const char *text)
 {
-  if (t->fault_count >= QN_TLS_ERRORS_MAX) {
-    return 0;
-  }
   for (size_t i = 0; i < t->fault_count; i++) { /* OpenSSL may come by twice */
     const qn__tls_fault_t *f = &t->faults[i];
     if (f->err == QN_E_VERIFY(code) && f->depth == depth) {
       return 0;
     }
+  }
+  if (t->fault_count >= QN_TLS_ERRORS_MAX) {
+    return 0;
+  }
+  if (t->fault_count == QN_TLS_ERRORS_MAX - 1) { /* what is not kept must not count as ignored */
+    code = X509_V_ERR_UNSPECIFIED;
+    depth = 0;
+    x509 = NULL;
+    text = "there are more errors than are kept";
   }
   qn__tls_fault_t *list = qn_realloc(t->faults, (t->fault_count + 1) * sizeof *list);
   if (list == NULL) {

@@ -4,6 +4,8 @@
  */
 #include "runtime/tls/tls_rig.h"
 
+#include "tls/f_tls_i.h"
+
 #include "qn/crypto.h"
 
 enum { EXPIRED = 10, SELF_SIGNED = 19, NO_ISSUER = 20, MISMATCH = 62, IP_MISMATCH = 64 };
@@ -151,6 +153,30 @@ TEST(all_errors_are_listed_and_only_all_of_them_can_be_ignored)
     CHECK(has_error(d.c, EXPIRED) && has_error(d.c, MISMATCH));
     qn_cert_release(cert);
     qn_cert_release(wrong);
+    duo_close(&d);
+  }
+}
+
+/* Else a long chain of ignored errors would hide that it is for another host. */
+TEST(errors_beyond_the_limit_are_not_ignored)
+{
+  for (unsigned n = QN_TLS_ERRORS_MAX - 2; n <= QN_TLS_ERRORS_MAX + 1; n++) {
+    TEST_ROUND("%u", n);
+    duo_t d;
+    duo_init(&d);
+    qn_tls_ignore_t list[] = {{QN_E_VERIFY(EXPIRED), NULL}};
+    d.cc = client_config();
+    CHECK_INT(qn_tls_config_set_ignore(d.cc, list, 1), 0);
+    d.co.server_name = "other.test";
+    duo_configs(&d);
+    duo_begin(&d);
+    for (unsigned i = 0; i < n; i++) {
+      CHECK_INT(qn__tls_add_fault(d.c, EXPIRED, (int)i, NULL, NULL), 0);
+    }
+    duo_finish(&d);
+    bool full = n >= QN_TLS_ERRORS_MAX - 1;
+    CHECK_INT(d.up_c.result, full ? QN_E_VERIFY(1) : QN_E_VERIFY(MISMATCH));
+    CHECK_UINT(qn_tls_error_count(d.c), full ? QN_TLS_ERRORS_MAX : n + 1);
     duo_close(&d);
   }
 }
