@@ -131,10 +131,13 @@ end
 ---Qt rows: SSL-28, Q5-77, WEAK-32.
 ---@param addr? string|qn.Address
 ---@param port? integer
----@param opts qn.TlsListenOptions
+---@param opts qn.TlsListenOptions|qn.TlsConfiguration
 ---@return qn.Server? server
 ---@return qn.Error? err
 function M.listen(addr, port, opts)
+  if core.tls_is(opts, "configuration") then
+    opts = { tls = opts }
+  end
   opts = options.check(opts, ALL, "qn.tls.listen")
   local plain, tls = {}, {}
   for name, value in pairs(opts) do

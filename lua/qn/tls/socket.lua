@@ -387,10 +387,13 @@ end
 ---@async
 ---@param host string|qn.Address name or address literal
 ---@param port integer
----@param opts? qn.TlsConnectOptions
+---@param opts? qn.TlsConnectOptions|qn.TlsConfiguration
 ---@return qn.Socket? socket
 ---@return qn.Error? err
 function M.connect(host, port, opts)
+  if core.tls_is(opts, "configuration") then
+    opts = { tls = opts }
+  end
   opts = options.check(opts, CONNECT, "qn.tls.connect")
   local sockets, tls = {}, {}
   for name, value in pairs(opts) do
