@@ -290,7 +290,7 @@ static void add_certificates(text_t *x, part_t m, bool with_context)
     }
     if (with_context) {
       part_t exts = take_vector(&list, 2);
-      if (exts.size != 0 && exts.p[0] == 0 && exts.p[1] == TLSEXT_TYPE_status_request) {
+      if (number(&exts, 2) == TLSEXT_TYPE_status_request) {
         add(x, ", OCSP response");
       }
     }
