@@ -364,7 +364,8 @@ qnl_class_t qnl_class_certificate = {.name = "qn.Certificate",
                                      .methods = methods,
                                      .meta = meta,
                                      .collect = certificate_collect,
-                                     .index = certificate_index};
+                                     .index = certificate_index,
+                                     .weight = 6};
 
 void qnl_open_certificate(lua_State *L, qnl_state_t *G)
 {

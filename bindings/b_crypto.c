@@ -120,6 +120,7 @@ static hasher_t *check_hasher(lua_State *L) { return qnl_check(L, 1, &class_hash
 
 static hasher_t *push_hasher(lua_State *L)
 {
+  qnl_weigh(L, &class_hasher);
   hasher_t *u = lua_newuserdatauv(L, sizeof *u, 0);
   *u = (hasher_t){.box = {&class_hasher, u}};
   qnl_set_metatable(L, &class_hasher);
@@ -409,7 +410,7 @@ static const qnl_method_t methods[] = {{"update", hasher_update, 0},
                                        {NULL, NULL, 0}};
 static const qnl_method_t meta[] = {{"__tostring", hasher_tostring, 0}, {NULL, NULL, 0}};
 static qnl_class_t class_hasher = {
-    .name = "qn.Hasher", .methods = methods, .meta = meta, .collect = collect};
+    .name = "qn.Hasher", .methods = methods, .meta = meta, .collect = collect, .weight = 1};
 
 /* core.hasher_methods() -> the table of methods, to which the Lua half adds its own. */
 static int core_hasher_methods(lua_State *L)

@@ -179,7 +179,8 @@ qnl_class_t qnl_class_csr = {.name = "qn.CertificateRequest",
                              .methods = methods,
                              .meta = meta,
                              .collect = collect,
-                             .index = csr_index};
+                             .index = csr_index,
+                             .weight = 4};
 
 void qnl_open_csr(lua_State *L, qnl_state_t *G)
 {

@@ -301,8 +301,12 @@ static const qnl_method_t meta[] = {{"__tostring", key_tostring, 0},
                                     {"__eq", key_eq, 0},
                                     {"__newindex", key_newindex, 0},
                                     {NULL, NULL, 0}};
-qnl_class_t qnl_class_key = {
-    .name = "qn.Key", .methods = methods, .meta = meta, .collect = collect, .index = key_index};
+qnl_class_t qnl_class_key = {.name = "qn.Key",
+                             .methods = methods,
+                             .meta = meta,
+                             .collect = collect,
+                             .index = key_index,
+                             .weight = 2};
 
 void qnl_open_key(lua_State *L, qnl_state_t *G)
 {

@@ -160,7 +160,8 @@ qnl_class_t qnl_class_tls_session = {.name = "qn.TlsSession",
                                      .methods = session_methods,
                                      .meta = session_meta,
                                      .collect = session_collect,
-                                     .index = session_index};
+                                     .index = session_index,
+                                     .weight = 4};
 
 /* --- facts ----------------------------------------------------------------------------------- */
 

@@ -227,8 +227,18 @@ void qnl_set_metatable(lua_State *L, const qnl_class_t *cls)
   }
 }
 
+/* The collector sees a userdata of some bytes: without this, garbage of C grows until Lua's own
+ * heap has doubled. */
+void qnl_weigh(lua_State *L, const qnl_class_t *cls)
+{
+  if (cls->weight > 0 && lua_gc(L, LUA_GCISRUNNING) == 1) {
+    lua_gc(L, LUA_GCSTEP, cls->weight);
+  }
+}
+
 qnl_box_t *qnl_push(lua_State *L, const qnl_class_t *cls, void *obj)
 {
+  qnl_weigh(L, cls);
   qnl_box_t *box = lua_newuserdatauv(L, sizeof *box, 0);
   box->cls = cls;
   box->obj = obj;

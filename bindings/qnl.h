@@ -60,6 +60,7 @@ struct qnl_class {
   bool (*is_open)(void *obj);                 /* collected while open = a leak; NULL = never */
   void (*close)(qnl_state_t *G, lua_State *L, void *obj); /* what <close> does; never raises */
   int (*index)(lua_State *L); /* value classes: fields not found in methods */
+  int weight;                 /* KiB that one usually has beside its userdata, for the collector */
 };
 
 /* Every userdata of ours begins with this. */
@@ -71,6 +72,8 @@ typedef struct qnl_box {
 /* Creates the metatable in the registry (once per state). Base classes first. The class itself is
  * not changed: states in other threads read it at the same time. */
 void qnl_class_register(lua_State *L, qnl_state_t *G, const qnl_class_t *cls);
+/* Tells the collector of the weight of a value that will be made. Raises nothing. */
+void qnl_weigh(lua_State *L, const qnl_class_t *cls);
 /* Pushes a new userdata for `obj`. Raises on out of memory before it owns `obj`: call qnl_prealloc
  * first where that matters. */
 qnl_box_t *qnl_push(lua_State *L, const qnl_class_t *cls, void *obj);
