@@ -39,9 +39,19 @@ void qnl_push_stream_error(lua_State *L, qnl_stream_t *u, int code, const char *
                            const char *phase)
 {
   char peer[QN_ADDR_TEXT + 8];
-  qnl_push_error(
-      L, &(qnl_errinfo_t){
-             .code = code, .op = op, .peer = qnl_peer_text(u, peer, sizeof peer), .phase = phase});
+  const qn_tls_t *tls = u->tls != NULL && qn_err_kind(code) == QN_KIND_TLS ? u->tls->t : NULL;
+  const char *why = tls != NULL ? qn_tls_problem(tls) : "";
+  qnl_push_error(L, &(qnl_errinfo_t){.code = code,
+                                     .op = op,
+                                     .peer = qnl_peer_text(u, peer, sizeof peer),
+                                     .phase = phase,
+                                     .message = *why != 0 ? why : NULL});
+  int alert = tls == NULL ? 0 : qn_tls_alert_received(tls);
+  alert = tls != NULL && alert <= 0 ? qn_tls_alert_sent(tls) : alert;
+  if (alert > 0) {
+    lua_pushstring(L, qn_tls_alert_name(alert));
+    qnl_error_set(L, "alert");
+  }
 }
 
 int qnl_stream_fail(lua_State *L, qnl_stream_t *u, int code, const char *op, const char *phase)

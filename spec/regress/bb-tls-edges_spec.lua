@@ -47,6 +47,35 @@ describe("TLS at its edges:", function()
     assert.matches("option 'certs%[1%].cert' is missing", tostring(err))
   end)
 
+  it("what goes wrong behind the handshake is told with its reason", function()
+    pair.with("memory", function(a, b)
+      assert(streams.shake(a, b, streams:client { max_version = "1.3" },
+        streams:server { verify = "peer", ca = streams.shop:cert "root" }))
+      local _, err = a:read(1)
+      assert.same({ "tls", "ALERT_CERTIFICATE_REQUIRED", "certificate_required" }, { err.kind, err.code, err.alert })
+    end)
+    local client = assert(qn.tls.configuration { ca = streams.shop:cert "root" })
+    for _, case in ipairs { { "\x17\x03\x03\x00\x20" .. ("x"):rep(32), "bad record mac", "bad_record_mac" },
+      { "GET / HTTP/1.0\r\n\r\n", "wrong version number", "protocol_version" } } do
+      local listener <close> = assert(qn.tcp.listen("127.0.0.1", 0))
+      local near <close> = assert(qn.tcp.connect("127.0.0.1", listener:port()))
+      local far <close> = assert(listener:accept(5))
+      local relay, inner = qn.pair()
+      local server = qn.spawn(inner.start_tls, inner, streams:server())
+      local joined = qn.spawn(qn.join, far, relay)
+      assert(near:start_tls { tls = client, server_name = "localhost" })
+      assert(server:join())
+      joined:cancel()
+      joined:join()
+      far:write(case[1])
+      local _, err = near:read(1)
+      assert.same({ "tls", "TLS_PROTOCOL", case[3] }, { err.kind, err.code, err.alert })
+      assert.matches(case[2], tostring(err))
+      relay:close()
+      inner:close()
+    end
+  end)
+
   it("a refused server name is told", function()
     local refuse = { sni = function() return false end }
     local err, far = streams:failure({ server_name = "localhost" }, refuse)
