@@ -17,6 +17,7 @@
 #define FILL_LEAST (17u * 1024u) /* a record with all that may be around it */
 #define FILL_MOST (64u * 1024u)
 #define QUIET_MS 60000u
+#define ANSWERS_MOST (64u * 1024u) /* bytes that OpenSSL writes by itself, not sent yet */
 
 /* Bytes below, filled when there are none: > 0, 0 = the end, or an error. */
 static int64_t available(qn_tls_t *t)
@@ -94,11 +95,33 @@ static int on_read(BIO *bio, char *out, int size)
   return (int)take;
 }
 
+/* Answers to the peer's wishes for new keys pile up when it does not read. They are counted until
+ * what was queued before the first of them has left. */
+static bool too_many_answers(qn_tls_t *t, BIO *bio, size_t size)
+{
+  size_t queued = 0;
+  uint64_t written = BIO_number_written(bio);
+  if (qn_filter_query_below(&t->filter, QN_QUERY_QUEUED, &queued) < 0) {
+    queued = 0;
+  }
+  if (queued <= written && written - queued >= t->answers_end) {
+    t->answers = 0;
+    t->answers_end = written + size;
+  }
+  t->answers += (uint32_t)size;
+  return t->answers > ANSWERS_MOST;
+}
+
 static int on_write(BIO *bio, const char *data, int size)
 {
   qn_tls_t *t = BIO_get_data(bio);
   BIO_clear_retry_flags(bio);
   if (t == NULL || !t->attached || size < 0) {
+    return -1;
+  }
+  if (t->filling && too_many_answers(t, bio, (size_t)size)) {
+    t->io_error = QN_E_TLS_DATA;
+    qn__tls_say(t, "the peer asks for new keys and does not take them");
     return -1;
   }
   qn_slice_t v = {(const uint8_t *)data, (size_t)size};

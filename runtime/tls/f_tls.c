@@ -156,7 +156,9 @@ static int64_t tls_fill(qn_filter_t *f)
       space = f->rd.cap - f->rd.tail;
     }
     space = space < most - added ? space : most - added;
+    t->filling = true;
     int ok = SSL_read_ex(t->ssl, f->rd.base + f->rd.tail, space, &n);
+    t->filling = false;
     if (ok != 1) {
       rc = read_failed(t, ok);
       break;

@@ -36,6 +36,7 @@ struct qn_tls {
   bool server, used, attached, no_sni, up, shaken;
   bool is_dtls;    /* no filter of a stream, but the engine of an association (dtls_i.h) */
   bool wrote;      /* the BIO wrote since the last look */
+  bool filling;    /* OpenSSL reads */
   bool ended;      /* the layer below has ended */
   bool heard;      /* something has come behind the handshake */
   bool said_close; /* close_notify was sent (or must not be any more) */
@@ -57,6 +58,8 @@ struct qn_tls {
   uint32_t burst;       /* bytes sent since the last pause, up to BURST_SMALL */
   uint64_t sent_at;     /* loop time of the last write, ms */
   uint64_t quiet_at;    /* loop time, ms */
+  uint32_t answers;     /* bytes that were written while we read, ... */
+  uint64_t answers_end; /* ... since this much had been written */
   SSL *ssl;
   qn_tls_config_t *config; /* the one it began with: sessions, ticket keys */
   qn_tls_config_t *chosen; /* by SNI; else NULL */

@@ -513,6 +513,38 @@ TEST(key_updates_are_bounded)
   }
 }
 
+/* With data between them, by a peer that does not read our answers: what is queued is bounded. */
+TEST(answers_to_key_updates_are_bounded)
+{
+  for (int reads = 0; reads < 2; reads++) {
+    TEST_ROUND("reads %d", reads);
+    foe_t x;
+    foe_up(&x, false, QN_TLS_1_3);
+    x.w.k->accept = reads ? SIZE_MAX : 0;
+    unsigned n = 0;
+    size_t most = 0;
+    bool ended = false;
+    for (; n < 4000 && !ended; n++) {
+      reading_t r;
+      x.read_size = 0;
+      SSL_key_update(x.r.ssl, SSL_KEY_UPDATE_REQUESTED);
+      SSL_do_handshake(x.r.ssl);
+      SSL_write(x.r.ssl, "x", 1);
+      int rc = start_read(&r, x.w.s, some(1));
+      foe_run(&x, SIZE_MAX, SIZE_MAX);
+      ended = (rc == QN_AGAIN ? r.note.result : rc) != 0;
+      most = qn_stream_queued(x.w.s) > most ? qn_stream_queued(x.w.s) : most;
+      if (ended) {
+        CHECK_INT(rc == QN_AGAIN ? r.note.result : rc, QN_E_TLS_DATA);
+        says(&x, "does not take them");
+      }
+    }
+    CHECK_INT(ended, !reads);
+    CHECK(most < 200000);
+    foe_close(&x);
+  }
+}
+
 /* A ticket in two records: between them OpenSSL does not write. */
 TEST(what_is_written_in_the_middle_of_a_message_goes_behind_it)
 {
