@@ -139,6 +139,11 @@ local function anchor(title) return (title:lower():gsub("[^%w_ -]", ""):gsub(" "
 
 -- A type in code, linked when all of it is one type that has a page.
 local function render_type(ctx, type)
+  for name in type:gmatch("%f[%w_.]qn%.[%w_.]+") do
+    if not ctx.pages[name] and not ctx.types[name] and not is_internal(name) then
+      ctx.missing[name] = ctx.missing[name] or ctx.page.name
+    end
+  end
   local core = type:gsub("%?$", ""):gsub("%[%]$", "")
   local page = ctx.pages[core]
   if page then return ("[`%s`](%s)"):format(type, file_of(page)) end
@@ -328,7 +333,7 @@ end
 ---@return table<string, string> pages file name to text
 ---@return string[] findings "path:line: text"
 function M.generate(files)
-  local ctx = { pages = {}, types = {} }
+  local ctx = { pages = {}, types = {}, missing = {} } -- missing: type -> page that names it
   local findings = {}
   local function found(path, line, text)
     findings[#findings + 1] = ("%s:%d: %s"):format(path, line, text)
@@ -338,7 +343,11 @@ function M.generate(files)
   end
   local output = { ["README.md"] = render_index(ctx) }
   for _, name in ipairs(sorted_keys(ctx.pages)) do
-    output[file_of(ctx.pages[name])] = render_page(ctx, ctx.pages[name])
+    ctx.page = ctx.pages[name]
+    output[file_of(ctx.page)] = render_page(ctx, ctx.page)
+  end
+  for _, name in ipairs(sorted_keys(ctx.missing)) do
+    findings[#findings + 1] = ("%s: %s is on no page"):format(ctx.missing[name], name)
   end
   return output, findings
 end

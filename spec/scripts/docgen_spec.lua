@@ -42,6 +42,9 @@ function TcpSocket:close() end
 
 ---@class qn.Stream
 local Stream = {}
+
+---@class qn.Error
+local Error = {}
 ]]
 
 local function count(t)
@@ -54,7 +57,7 @@ describe("docgen", function()
   it("writes one page per class and module, and an index", function()
     local pages, findings = docgen.generate({ ["a/tcp.lua"] = TCP, ["b/_meta/s.lua"] = SOCKET })
     assert.same({}, findings)
-    assert.equal(4, count(pages))
+    assert.equal(5, count(pages))
     local page = pages["qn.tcp.md"]
     for _, text in ipairs({
       "# qn.tcp\n\nTCP sockets. They are streams.\n",
@@ -63,7 +66,7 @@ describe("docgen", function()
       "**May wait.**",
       "- `host`, `string`: a name or an address",
       "- `socket`, [`qn.TcpSocket?`](TcpSocket.md)",
-      "- `err`, `qn.Error?`",
+      "- `err`, [`qn.Error?`](Error.md)",
     }) do
       assert.truthy(page:find(text, 1, true), text)
     end
@@ -112,6 +115,14 @@ describe("docgen", function()
       ["x.lua"] = "---@class qn.x\nlocal M = {}\n\nfunction M.f() end\n",
     })
     assert.same({ "x.lua:4: qn.x.f is public and has no annotations" }, findings)
+  end)
+
+  it("refuses types that no page has", function()
+    local _, findings = docgen.generate({
+      ["x.lua"] = "---@class qn.x\nlocal M = {}\n\n---Text.\n---@param a qn.Gone|nil\nfunction M.f(a) end\n",
+      ["y.lua"] = "---@class qn.Gone\n---@field a string\n\nlocal M = {}\n", -- belongs to no public class
+    })
+    assert.same({ "qn.x: qn.Gone is on no page" }, findings)
   end)
 
   it("refuses parameters that do not fit", function()

@@ -5,12 +5,6 @@
 
 local M = {}
 
----@class qn.TextLocale
----@field decimal? string decimal point, "." when absent
----@field group? string between thousands, none when absent
----@field negative? string "-" when absent
----@field positive? string "+" when absent
-
 ---The C locale.
 ---@type qn.TextLocale
 M.C = { decimal = ".", group = "", negative = "-", positive = "+" }

@@ -23,6 +23,13 @@ local LOCALE <const> = {
   positive = { type = "string", check = one_character },
 }
 
+---How numbers are written and read.
+---@class qn.TextLocale
+---@field decimal? string decimal point, "." when absent
+---@field group? string between thousands, none when absent
+---@field negative? string "-" when absent
+---@field positive? string "+" when absent
+
 ---@class qn.TextFormat
 ---@field field_width? integer least number of characters of each value; 0 when absent
 ---@field alignment? "left"|"right"|"center"|"accounting" "right" when absent; "accounting" puts the
