@@ -125,7 +125,8 @@ static int on_write(BIO *bio, const char *data, int size)
     return -1;
   }
   qn_slice_t v = {(const uint8_t *)data, (size_t)size};
-  int rc = qn_filter_write_below(&t->filter, &v, 1);
+  int rc = t->batch != NULL ? qn_buf_append(t->batch, data, (size_t)size)
+                            : qn_filter_write_below(&t->filter, &v, 1);
   if (rc < 0) {
     t->io_error = rc;
     return -1;

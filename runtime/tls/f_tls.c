@@ -294,6 +294,26 @@ static int write_all(qn_tls_t *t, const qn_slice_t *v, int n, size_t left)
   return 0;
 }
 
+/* Several records leave with one call of the layer below: one system call instead of one each. */
+static int write_batch(qn_tls_t *t, const qn_slice_t *v, int n, size_t left)
+{
+  qn_buf_t batch = {0};
+  int rc = qn_buf_reserve(&batch, left + left / 32 + 64); /* with what is around small records */
+  if (rc < 0) {
+    return rc;
+  }
+  t->batch = &batch;
+  rc = write_all(t, v, n, left);
+  t->batch = NULL;
+  if (qn_buf_size(&batch) != 0 && (rc == 0 || t->io_error == 0)) {
+    qn_slice_t all = {qn_buf_data(&batch), qn_buf_size(&batch)};
+    int below = qn_filter_write_below(&t->filter, &all, 1);
+    rc = rc == 0 && below < 0 ? fail(t, below) : rc;
+  }
+  qn_buf_free(&batch);
+  return rc;
+}
+
 static int tls_write(qn_filter_t *f, const qn_slice_t *v, int n)
 {
   qn_tls_t *t = tls_of(f);
@@ -310,7 +330,7 @@ static int tls_write(qn_filter_t *f, const qn_slice_t *v, int n)
   }
   t->sent_at = now;
   ERR_clear_error();
-  return write_all(t, v, n, left);
+  return left > RECORD_MAX ? write_batch(t, v, n, left) : write_all(t, v, n, left);
 }
 
 /* Takes away what came and nobody asked for. true: the end has come, or so much that it must do. */

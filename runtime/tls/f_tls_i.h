@@ -54,6 +54,7 @@ struct qn_tls {
   int verify_err; /* the first error that was not ignored */
   int alert_in, alert_out;
   qn_buf_t late;        /* to be written when the rest of a message of the peer's has come */
+  qn_buf_t *batch;      /* gathers the records of one large write, so that they leave together */
   uint32_t shake_bytes; /* read in the handshake */
   uint32_t burst;       /* bytes sent since the last pause, up to BURST_SMALL */
   uint64_t sent_at;     /* loop time of the last write, ms */
