@@ -5,8 +5,8 @@
 -- Prints:
 --   ann: hello ann
 --   ben: hello ben
---   nobody: the peer sent TLS alert: certificate required
---   mallory: the peer sent TLS alert: unknown ca
+--   nobody: the peer sent TLS alert: certificate_required
+--   mallory: the peer sent TLS alert: unknown_ca
 --   2 guests came in, 2 were turned away
 
 local qn = require "qn"
