@@ -132,6 +132,11 @@ local function connect_to(address, port, config, rest, opts, how)
   return connection.shake(e, config, rest, how)
 end
 
+-- A configuration stands for the options that have it.
+local function as_options(value)
+  return core.tls_is(value, "configuration") and { tls = value } or value
+end
+
 ---Connects to a server: the certificate must lead to a trusted one and be for this host. Of several addresses of a
 ---name the next is tried when one refuses or cannot be reached. TLS options stand beside those of the socket; versions
 ---are those of TLS: "1.2" is DTLS 1.2, "1.0" and "1.1" are DTLS 1.0.
@@ -142,11 +147,11 @@ end
 ---@async
 ---@param host string|qn.Address name or address literal
 ---@param port integer
----@param opts? qn.DtlsConnectOptions
+---@param opts? qn.DtlsConnectOptions|qn.TlsConfiguration
 ---@return qn.DtlsConnection? connection
 ---@return qn.Error? err
 function M.connect(host, port, opts)
-  opts = options.check(opts, CONNECT_RULES, "qn.dtls.connect")
+  opts = options.check(as_options(opts), CONNECT_RULES, "qn.dtls.connect")
   connection.check_peer(host, port, "connect", 2)
   local config, rest = connection.configuration(opts, host, "qn.dtls.connect", 2)
   if not config then
@@ -222,11 +227,11 @@ end
 ---Qt rows: Q5-71, Q5-72.
 ---@param addr? string|qn.Address
 ---@param port? integer
----@param opts qn.DtlsListenOptions
+---@param opts qn.DtlsListenOptions|qn.TlsConfiguration
 ---@return qn.DtlsServer? server
 ---@return qn.Error? err
 function M.listen(addr, port, opts)
-  opts = options.check(opts, LISTEN_RULES, "qn.dtls.listen")
+  opts = options.check(as_options(opts), LISTEN_RULES, "qn.dtls.listen")
   local config, err = server.configuration(opts, "qn.dtls.listen", 2)
   if not config then
     return nil, err
