@@ -8,6 +8,7 @@
 
 #include "sched.h"
 
+#include <errno.h>
 #include <string.h>
 
 static int protected_push(lua_State *L, lua_CFunction push, const void *from)
@@ -37,7 +38,18 @@ static int push_first(lua_State *L)
 /* --- reading -----------------------------------------------------------------------------------
  */
 
-/* The result of reading, and the list is freed; `name` (or NULL) is that of the file. */
+/* The only files that the core reads itself are the system's: the error should say so. */
+static int fail(lua_State *L, int rc, const char *op)
+{
+  bool is_system = rc > -4096 && rc != -ENOMEM;
+  return qnl_fail_info(
+      L,
+      &(qnl_errinfo_t){.code = rc,
+                       .op = op,
+                       .message = is_system ? "the system's certificates cannot be read" : NULL});
+}
+
+/* The result of reading, and the list is freed. */
 static int give(lua_State *L, int rc, qn_certs_t *list, lua_CFunction push, const char *op)
 {
   int status = rc == 0 ? protected_push(L, push, list) : LUA_OK;
@@ -45,7 +57,7 @@ static int give(lua_State *L, int rc, qn_certs_t *list, lua_CFunction push, cons
   if (status != LUA_OK) {
     return lua_error(L);
   }
-  return rc == 0 ? 1 : qnl_fail(L, rc, op);
+  return rc == 0 ? 1 : fail(L, rc, op);
 }
 
 /* Reads the text at 1; 2 is the name of its file or nil. */
@@ -166,7 +178,7 @@ static int core_verify(lua_State *L)
   rc = rc != 0 ? rc : qn_cert_verify(&in, &found);
   qn_trust_release(in.trust);
   if (rc != 0) {
-    return qnl_fail(L, rc, "verify");
+    return fail(L, rc, "verify");
   }
   if (found.count == 0) {
     qn_findings_free(&found);

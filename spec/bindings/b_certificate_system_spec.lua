@@ -106,5 +106,10 @@ describe("the system's certificates", function()
       local said = ask(environment)
       assert.truthy(said:find("list: ENOENT\ntrust: ENOENT ENOENT ENOENT", 1, true), said)
     end
+    sh [[printf '%s' 'local tls = require "qn".tls
+      print(select(2, tls.verify("a.pem")).message, select(2, tls.system_certificates()).message)' >why.lua]]
+    local why = "the system's certificates cannot be read"
+    assert.equal(why .. "\t" .. why .. "\n",
+      sh("env -u SSL_CERT_DIR SSL_CERT_FILE=none.pem timeout 30 " .. program.qnlua() .. " why.lua"))
   end)
 end)
