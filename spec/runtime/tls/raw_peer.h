@@ -1,6 +1,6 @@
 /* The other side of a TLS connection in the hands of a test: plain OpenSSL over memory, and records
  * sealed with the connection's own keys, so that a peer that has shaken hands can send what OpenSSL
- * never would (empty records, foreign messages, floods). Used by hostile_test.c, trace_test.c and
+ * never would (empty records, foreign messages, floods). Used by foe.h, tls_trace_test.c and
  * the fuzz target; AES-128-GCM only. */
 #ifndef QN_SPEC_TLS_RAW_PEER_H
 #define QN_SPEC_TLS_RAW_PEER_H
