@@ -367,6 +367,17 @@ static int linger(qn_tls_t *t)
   return QN_AGAIN;
 }
 
+/* The peer has said its last word and everything of ours but the farewell has left: when that is
+ * refused, nothing is lost. */
+static bool only_farewell(qn_tls_t *t)
+{
+  size_t queued = 0;
+  return (t->alert_in == SSL_AD_CLOSE_NOTIFY || t->ended) && qn_buf_size(&t->late) == 0 &&
+         qn_filter_query_below(&t->filter, QN_QUERY_QUEUED, &queued) == 0 && queued == 0;
+}
+
+static bool is_gone(int err) { return err == -EPIPE || err == -ECONNRESET; }
+
 static int tls_finish(qn_filter_t *f)
 {
   qn_tls_t *t = tls_of(f);
@@ -375,13 +386,17 @@ static int tls_finish(qn_filter_t *f)
   }
   if (!t->said_close) {
     t->said_close = true;
+    t->farewell = only_farewell(t);
     ERR_clear_error();
-    if (SSL_shutdown(t->ssl) < 0 && t->io_error < 0) {
+    if (SSL_shutdown(t->ssl) < 0 && t->io_error < 0 && !(t->farewell && is_gone(t->io_error))) {
       return fail(t, t->io_error);
     }
     ERR_clear_error();
   }
   int rc = qn_filter_finish_below(f);
+  if (t->farewell && is_gone(rc)) {
+    return 0;
+  }
   return rc == 0 ? linger(t) : rc;
 }
 

@@ -40,6 +40,7 @@ struct qn_tls {
   bool ended;      /* the layer below has ended */
   bool heard;      /* something has come behind the handshake */
   bool said_close; /* close_notify was sent (or must not be any more) */
+  bool farewell;   /* it was all that was left to send, and the peer had ended */
   bool hello_asked, verify_asked, verified, ignore_all;
   bool staple_seen, held_late; /* verify_staple.c */
   bool begun;                  /* the handshake */

@@ -26,6 +26,22 @@ describe("TLS at its edges:", function()
     end)
   end)
 
+  it("a farewell that finds nobody is no error", function()
+    for _, version in ipairs { "1.2", "1.3" } do
+      pair.with("memory", function(a, b)
+        local server = qn.spawn(a.start_tls, a, streams:server())
+        assert(b:start_tls(streams:client { max_version = version }))
+        assert(server:join())
+        assert(a:write("last words"))
+        a:close()
+        assert.equal("last words", b:read("a")) -- the peer has said close_notify, and is gone
+        b:close()
+        splits.until_true("it is closed", function() return b:state() == "unconnected" end)
+        assert.is_nil(b:error())
+      end)
+    end
+  end)
+
   it("a peer without TLS is told in words, on both sides", function()
     for _, case in ipairs { { false, "220 mail.example.org ESMTP\r\n" }, { true, "GET / HTTP/1.0\r\n\r\n" } } do
       pair.with("memory", function(a, b)

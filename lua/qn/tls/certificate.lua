@@ -198,7 +198,7 @@ end
 
 ---@class qn.VerifyOptions
 ---@field ca? string|qn.Certificate|(string|qn.Certificate)[] who is trusted: certificates, their PEM or DER, paths as of `qn.tls.certificates`, "system" (default: "system")
----@field purpose? "any"|"server"|"client" what the certificate is used for (default "any")
+---@field purpose? "any"|"server"|"client" what the certificate is used for (default "server" with a host, else "any")
 ---@field time? integer seconds since 1970 (default: now)
 ---@field depth? integer the most certificates between the first and the trusted one, 0 to 100 (default 100)
 ---@field partial? boolean a trusted certificate need not be self-signed (default false)
@@ -267,8 +267,8 @@ function M.verify(chain, host, opts)
   if #list == 0 or #list > 100 then
     error(("bad argument #1 to 'verify' (1 to 100 certificates expected, got %d)"):format(#list), 2)
   end
-  return core.certificate_verify(list, host, trusted, system, opts.purpose or "any", opts.time,
-    opts.depth, opts.partial)
+  local purpose = opts.purpose or (host and "server" or "any")
+  return core.certificate_verify(list, host, trusted, system, purpose, opts.time, opts.depth, opts.partial)
 end
 
 return M

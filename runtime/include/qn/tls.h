@@ -39,7 +39,7 @@ typedef struct qn_tls_session qn_tls_session_t;
 #define QN_OCSP_ANSWERS_MAX 64      /* certificates that one may be about */
 #define QN_OCSP_SKEW_S 300          /* seconds that clocks may differ by */
 #define QN_OCSP_AGE_MAX_S 604800    /* of an answer that does not say how long it is valid */
-#define QN_TLS_KEY_UPDATES_MAX 16u  /* records in a row without data, within a minute */
+#define QN_TLS_KEY_UPDATES_MAX 32u  /* records in a row without data, within a minute */
 
 /* Verification errors that OpenSSL has no number for: QN_E_VERIFY(n). */
 #define QN_TLS_VERIFY_NO_PEER_CERT 198 /* a client that must show a certificate did not */

@@ -273,6 +273,10 @@ describe("verify", function()
     assert.same({ "CERT_NOT_YET_VALID@0", "CERT_NOT_YET_VALID@1", "CERT_NOT_YET_VALID@2" },
       codes({ leaf, mid }, nil, { ca = ca, time = 1000000000 }))
     assert.same({ "CERT_INVALID_PURPOSE@0" }, codes({ leaf, mid }, nil, { ca = ca, purpose = "client" }))
+    local visitor, key = assert(qn.tls.self_signed { names = "h", usage = "client" }) -- with a host: as a connection
+    assert.same({ "CERT_INVALID_PURPOSE@0" }, codes(visitor, "h", { ca = visitor }))
+    assert.same({}, codes(visitor, "h", { ca = visitor, purpose = "any" }))
+    assert.is_true(visitor:has_key(key))
     assert.same({ "CERT_EE_KEY_TOO_SMALL@0" }, codes(cert "weak", "w", { ca = ca }))
     local wrong = codes({ cert "noca", leaf, mid }, nil, { ca = ca })
     assert.truthy(table.concat(wrong, " "):find("CERT_INVALID_CA@1", 1, true), table.concat(wrong, " "))
