@@ -268,7 +268,8 @@ function M.verify(chain, host, opts)
     error(("bad argument #1 to 'verify' (1 to 100 certificates expected, got %d)"):format(#list), 2)
   end
   local purpose = opts.purpose or (host and "server" or "any")
-  return core.certificate_verify(list, host, trusted, system, purpose, opts.time, opts.depth, opts.partial)
+  return core.certificate_verify(list, host, trusted, system, purpose, opts.time, opts.depth,
+    opts.partial)
 end
 
 return M
