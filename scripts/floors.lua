@@ -93,8 +93,9 @@ function M.includes(text)
   return list
 end
 
-local QUOTED <const> = { "runtime/include", "runtime", "bindings", "spec/support", "spec" }
-local ANGLE <const> = { "runtime/include" }
+local QUOTED <const> = { "runtime/include", "bindings/include", "runtime", "bindings",
+  "spec/support", "spec" }
+local ANGLE <const> = { "runtime/include", "bindings/include" }
 
 ---The file of ours that an include means, or nil for a system header.
 local function resolve(files, from, name, quoted)

@@ -17,7 +17,7 @@ local PUBLIC <const> = {
   stream = 4, filter = 4, dial = 4, listen = 4, trace = 4,
   tls = 5, dtls = 5, tls_listen = 5, cert = 5, cert_make = 5, pkcs12 = 5, key = 5, crypto = 5,
   http1 = 6, http2 = 6, manager = 6, ws = 6,
-  qn = 7, lua = 7,
+  qn = 7,
 }
 
 ---The floor of a file of the C core; nil outside of it, and for a folder or header without one.
@@ -44,9 +44,7 @@ local LIBRARIES <const> = {
   { header = "^zlib%.h$", name = "zlib", allowed = { "^runtime/codec/inflate%.c$" } },
   { header = "^zstd", name = "zstd", allowed = { "^runtime/codec/inflate%.c$" } },
   { header = "^brotli/", name = "brotli", allowed = { "^runtime/codec/inflate%.c$" } },
-  { header = "^lua[%w]*%.h$", name = "Lua", allowed = {
-    "^bindings/", "^runtime/include/qn/lua%.h$",
-  } },
+  { header = "^lua[%w]*%.h$", name = "Lua", allowed = { "^bindings/" } },
   { header = "^lauxlib%.h$", name = "Lua", allowed = { "^bindings/" } },
 }
 

@@ -20,5 +20,6 @@ add_library(qn_lua STATIC ${QN_BINDING_SOURCES} "${QN_EMBEDDED}")
 add_library(qn::lua ALIAS qn_lua)
 qn_configure(qn_lua)
 set_target_properties(qn_lua PROPERTIES EXPORT_NAME lua)
-target_include_directories(qn_lua PRIVATE "${QN_BINDINGS}")
+target_include_directories(qn_lua
+  PUBLIC $<BUILD_INTERFACE:${QN_BINDINGS}/include> PRIVATE "${QN_BINDINGS}")
 target_link_libraries(qn_lua PUBLIC qn_core m PRIVATE $<BUILD_INTERFACE:qn_lua_headers>)

@@ -43,6 +43,9 @@ local CASES <const> = {
     "runtime/base/buf.c:2: includes openssl/ssl.h (OpenSSL), which does not belong here" },
   { "Lua in the core", { ["runtime/base/buf.c"] = HEAD .. "#include <lauxlib.h>\n" },
     "runtime/base/buf.c:2: includes lauxlib.h (Lua), which does not belong here" },
+  { "Lua in a public header of the core",
+    { ["runtime/include/qn/stream.h"] = HEAD .. "#include <lua.h>\n" },
+    "runtime/include/qn/stream.h:2: includes lua.h (Lua), which does not belong here" },
   { "sockets in base", { ["runtime/base/buf.c"] = HEAD .. "#include <sys/socket.h>\n" },
     "runtime/base/buf.c:2: floor 0 includes sys/socket.h" },
   { "a private header of the core in the bindings",
@@ -120,7 +123,7 @@ describe("floors", function()
       ["runtime/base/alloc.c"] = HEAD .. "void g(void) { free(p); }\n",
       ["spec/runtime/base/alloc_test.c"] = "",
       ["lua/qn/task.lua"] = '-- head\nlocal function late()\n  return require("qn.group")\nend\n',
-      ["runtime/include/qn/lua.h"] = HEAD .. "#include <lua.h>\n",
+      ["bindings/include/qn/lua.h"] = HEAD .. "#include <lua.h>\n",
       ["spec/fuzz/url_fuzz.c"] = HEAD,
       ["spec/fuzz/corpus/url/1"] = "",
     })))
