@@ -1,58 +1,17 @@
 -- TLS servers: certificates of clients, events and questions, what is counted.
 
 local qn = require "qn"
-local certs = require "spec.support.tls_certs"
 local splits = require "spec.support.splits"
+local tls_server = require "spec.support.tls_server"
 
-local shop, root, identity
+local rig <const> = tls_server.new()
+local listen <const>, connect <const>, duo <const>, talk <const> = rig.listen, rig.connect, rig.duo, tls_server.talk
+local shop, root
 
 setup(function()
-  shop = certs.open()
-  identity = shop:identity "server"
-  root = shop:cert "root"
+  shop, root = rig.open()
 end)
-teardown(function()
-  shop:close()
-end)
-
-local function merge(...)
-  local out = {}
-  for i = 1, select("#", ...) do
-    for name, value in pairs((select(i, ...)) or {}) do
-      out[name] = value
-    end
-  end
-  return out
-end
-
-local function listen(opts)
-  return assert(qn.tls.listen("127.0.0.1", 0, merge(identity, opts)))
-end
-
-local function connect(server, opts)
-  return qn.tls.connect("127.0.0.1", server:port(), merge({ ca = root, timeout = 20 }, opts))
-end
-
-local function close_both(d)
-  d.a:close()
-  d.b:close()
-end
-
--- {a = a client, b = the server's socket of it}
-local function duo(server, opts)
-  local task = qn.spawn(connect, server, opts)
-  local socket = assert(server:accept(20))
-  local ok, client, err = task:join()
-  assert(ok, client)
-  return setmetatable({ a = assert(client, err), b = socket }, { __close = close_both })
-end
-
-local function talk(a, b)
-  assert(a:write("ping\n"))
-  assert.equal("ping", b:read("l"))
-  assert(b:write("pong\n"))
-  assert.equal("pong", a:read("l"))
-end
+teardown(rig.close)
 
 describe("certificates of clients", function()
   local function try(opts, client_opts)

@@ -2,10 +2,12 @@
 -- nothing is left behind, and those who behave are served all the while.
 
 local qn = require "qn"
-local certs = require "spec.support.tls_certs"
 local program = require "spec.support.program"
 local splits = require "spec.support.splits"
+local tls_server = require "spec.support.tls_server"
 
+local rig <const> = tls_server.new()
+local listen <const> = rig.listen
 local shop, root, identity, hello
 
 -- The bytes of a ClientHello: what a client sends to somebody who answers nothing.
@@ -21,21 +23,9 @@ local function record_hello()
 end
 
 setup(function()
-  shop = certs.open()
-  identity = shop:identity "server"
-  root = shop:cert "root"
+  shop, root, identity = rig.open()
 end)
-teardown(function()
-  shop:close()
-end)
-
-local function listen(opts)
-  local all = { cert = identity.cert, key = identity.key }
-  for name, value in pairs(opts or {}) do
-    all[name] = value
-  end
-  return assert(qn.tls.listen("127.0.0.1", 0, all))
-end
+teardown(rig.close)
 
 local function raw(server)
   return assert(qn.tcp.connect("127.0.0.1", server:port()))

@@ -2,30 +2,20 @@
 -- protocol (list, function), whatever those functions do.
 
 local qn = require "qn"
-local certs = require "spec.support.tls_certs"
 local leaks = require "spec.support.leaks"
 local splits = require "spec.support.splits"
 local throws = require "spec.support.throws"
+local tls_server = require "spec.support.tls_server"
 
+local rig <const> = tls_server.new()
+local listen <const> = rig.listen
 local shop, root, identity, other
 
 setup(function()
-  shop = certs.open()
-  identity = shop:identity "server"
+  shop, root, identity = rig.open()
   other = shop:identity "other_server"
-  root = shop:cert "root"
 end)
-teardown(function()
-  shop:close()
-end)
-
-local function listen(opts)
-  local all = { cert = identity.cert, key = identity.key }
-  for name, value in pairs(opts) do
-    all[name] = value
-  end
-  return assert(qn.tls.listen("127.0.0.1", 0, all))
-end
+teardown(rig.close)
 
 -- What the client sees of the server that it asks for by this name; then nil, and the client's error.
 local function ask(server, name, opts)

@@ -4,21 +4,19 @@
 -- covers: bindings/b_tls_accept.c
 
 local qn = require "qn"
-local certs = require "spec.support.tls_certs"
 local program = require "spec.support.program"
 local splits = require "spec.support.splits"
 local throws = require "spec.support.throws"
+local tls_server = require "spec.support.tls_server"
 
+local rig <const> = tls_server.new()
+local listen <const>, connect <const>, duo <const>, talk <const> = rig.listen, rig.connect, rig.duo, tls_server.talk
 local shop, root, identity
 
 setup(function()
-  shop = certs.open()
-  identity = shop:identity "server"
-  root = shop:cert "root"
+  shop, root, identity = rig.open()
 end)
-teardown(function()
-  shop:close()
-end)
+teardown(rig.close)
 
 local function assert_error(kind, code, value, err)
   assert.is_nil(value)
@@ -26,45 +24,6 @@ local function assert_error(kind, code, value, err)
   assert.equal(kind, err.kind, tostring(err))
   assert.equal(code, err.code, tostring(err))
   return err
-end
-
-local function merge(...)
-  local out = {}
-  for i = 1, select("#", ...) do
-    for name, value in pairs((select(i, ...)) or {}) do
-      out[name] = value
-    end
-  end
-  return out
-end
-
-local function listen(opts)
-  return assert(qn.tls.listen("127.0.0.1", 0, merge(identity, opts)))
-end
-
-local function connect(server, opts)
-  return qn.tls.connect("127.0.0.1", server:port(), merge({ ca = root, timeout = 20 }, opts))
-end
-
-local function close_both(d)
-  d.a:close()
-  d.b:close()
-end
-
--- {a = a client, b = the server's socket of it}
-local function duo(server, opts)
-  local task = qn.spawn(connect, server, opts)
-  local socket = assert(server:accept(20))
-  local ok, client, err = task:join()
-  assert(ok, client)
-  return setmetatable({ a = assert(client, err), b = socket }, { __close = close_both })
-end
-
-local function talk(a, b)
-  assert(a:write("ping\n"))
-  assert.equal("ping", b:read("l"))
-  assert(b:write("pong\n"))
-  assert.equal("pong", a:read("l"))
 end
 
 describe("qn.tls.listen", function()
