@@ -2,57 +2,23 @@
 -- covers: runtime/tls/csr.c
 
 local qn = require "qn"
-local program = require "spec.support.program"
 local throws = require "spec.support.throws"
+local tls_files = require "spec.support.tls_files"
 
 local tls = qn.tls
-local folder
-
-local function read(name)
-  local file <close> = assert(io.open(folder .. "/" .. name, "rb"))
-  return file:read("a")
-end
-
-local function write(name, text)
-  local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
-  file:write(text)
-end
-
-local function sh(command)
-  local ok = os.execute(("cd '%s' && { %s ; } >log 2>&1 </dev/null"):format(folder, command))
-  return ok, read "log"
-end
-
-local function output(command)
-  local ok, text = sh(command)
-  assert.is_true(ok, text)
-  return text
-end
-
--- What openssl(1) shows of a certificate or request.
-local function shown(value, what)
-  write("shown.pem", value:to_pem())
-  return output(("openssl %s -in shown.pem -noout -text -nameopt RFC2253,utf8,-esc_msb"):format(what or "x509"))
-end
-
-local function has(text, part) assert.truthy(text:find(part, 1, true), part .. " is not in " .. text) end
-local function has_not(text, part) assert.falsy(text:find(part, 1, true), part .. " is in " .. text) end
-
-local function refused(code, text, certificate, err)
-  assert.is_nil(certificate)
-  assert.equal(code, err.code, tostring(err))
-  has(tostring(err), text)
-end
+local bench <const> = tls_files.new()
+local read <const>, write <const>, output <const>, shown <const> = bench.read, bench.write, bench.output, bench.shown
+local has <const>, has_not <const>, refused <const> = tls_files.has, tls_files.has_not, tls_files.refused
 
 local root, root_key
 setup(function()
-  folder = program.scratch()
+  bench.open()
   root, root_key = assert(tls.self_signed { subject = { CN = "Root", O = "Testers" }, ca = true, days = 3650 })
   write("root.pem", root:to_pem())
   write("root.key", root_key:to_pem())
 end)
 
-teardown(function() program.remove(folder) end)
+teardown(bench.close)
 
 describe("a certificate request", function()
   it("is made, written, read and checked", function()
@@ -91,7 +57,7 @@ describe("a certificate request", function()
   end)
 
   it("of others is read", function()
-    sh("openssl req -new -newkey rsa:2048 -nodes -keyout o.key -out o.csr -subj '/O=Ö/CN=o' -utf8 "
+    output("openssl req -new -newkey rsa:2048 -nodes -keyout o.key -out o.csr -subj '/O=Ö/CN=o' -utf8 "
       .. "-addext subjectAltName=DNS:o.example,DNS:p.example -addext keyUsage=digitalSignature")
     local request = assert(tls.certificate_request(read "o.csr"))
     assert.is_true(request:verify())
@@ -100,16 +66,16 @@ describe("a certificate request", function()
     assert.equal("rsa", request.public_key.type)
     assert.equal(2, #request.extensions)
     write("t", 'cn = "gnutls"\ndns_name = "g.example"\n')
-    sh("certtool --generate-privkey --key-type ecdsa --outfile g.key && "
+    output("certtool --generate-privkey --key-type ecdsa --outfile g.key && "
       .. "certtool --generate-request --template t --load-privkey g.key --outfile g.csr")
     request = assert(tls.certificate_request("text before\n" .. read "g.csr"))
     assert.is_true(request:verify())
     assert.same({ "g.example" }, request.names.dns)
-    sh [[openssl req -new -key g.key -subj "/CN=$(printf 'a\033[31m\377b')" -out n.csr]]
+    output [[openssl req -new -key g.key -subj "/CN=$(printf 'a\033[31m\377b')" -out n.csr]]
     local text = assert(tls.certificate_request(read "n.csr")):to_text()
     assert.truthy(utf8.len(text))
     assert.falsy(text:find("\27", 1, true))
-    sh "openssl req -new -key g.key -subj / -newhdr -out n.csr"
+    output "openssl req -new -key g.key -subj / -newhdr -out n.csr"
     request = assert(tls.certificate_request(read "n.csr"))
     assert.same({}, request.subject)
     assert.same({}, request.extensions)

@@ -8,49 +8,32 @@
 -- covers: runtime/tls/ossl.c
 
 local qn = require "qn"
-local program = require "spec.support.program"
+local tls_files = require "spec.support.tls_files"
 
 local tls = qn.tls
+local bench <const> = tls_files.new()
+local read <const>, write <const>, output <const> = bench.read, bench.write, bench.output
 local folder
-
-local function read(name)
-  local file <close> = assert(io.open(folder .. "/" .. name, "rb"))
-  return file:read("a")
-end
-
-local function write(name, text)
-  local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
-  file:write(text)
-end
-
-local function sh(command)
-  assert(os.execute(("cd '%s' && { %s ; } >log 2>&1 </dev/null"):format(folder, command)), read "log")
-end
-
-local function output(command)
-  local pipe <close> = assert(io.popen(("cd '%s' && %s"):format(folder, command)))
-  return pipe:read("a")
-end
 
 local function cert(name) return assert(tls.certificate(read(name .. ".pem"))) end
 
 local EC <const> = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
 
 local function root(name, more)
-  sh(("openssl req -x509 %s -keyout %s.key -out %s.pem -days 30 -subj /CN=%s %s"):format(EC, name,
+  output(("openssl req -x509 %s -keyout %s.key -out %s.pem -days 30 -subj /CN=%s %s"):format(EC, name,
     name, name, more or ""))
 end
 
 -- A certificate of `issuer` with the extensions in `ext`.
 local function issue(name, issuer, ext, more, newkey)
   write(name .. ".ext", ext)
-  sh(("openssl req %s -keyout %s.key -out %s.csr -subj /CN=%s"):format(newkey or EC, name, name, name))
-  sh(("openssl x509 -req -in %s.csr -CA %s.pem -CAkey %s.key -CAcreateserial -extfile %s.ext -out "
+  output(("openssl req %s -keyout %s.key -out %s.csr -subj /CN=%s"):format(newkey or EC, name, name, name))
+  output(("openssl x509 -req -in %s.csr -CA %s.pem -CAkey %s.key -CAcreateserial -extfile %s.ext -out "
     .. "%s.pem %s"):format(name, issuer, issuer, name, name, more or "-days 30"))
 end
 
 setup(function()
-  folder = program.scratch()
+  folder = bench.open()
   root "root"
   root "other"
   issue("mid", "root", "basicConstraints=critical,CA:true\nkeyUsage=keyCertSign")
@@ -60,7 +43,7 @@ setup(function()
   issue("noca", "leaf", "subjectAltName=DNS:n")
 end)
 
-teardown(function() program.remove(folder) end)
+teardown(bench.close)
 
 local function codes(chain, host, opts)
   local ok, errors = tls.verify(chain, host, opts)
@@ -81,7 +64,7 @@ describe("a certificate", function()
   it("is read from PEM and DER and written as they were", function()
     local pem, leaf = read "leaf.pem", cert "leaf"
     assert.equal(pem, leaf:to_pem())
-    sh "openssl x509 -in leaf.pem -outform der -out leaf.der"
+    output "openssl x509 -in leaf.pem -outform der -out leaf.der"
     assert.equal(read "leaf.der", leaf:to_der())
     assert.equal(leaf, tls.certificate(read "leaf.der"))
     assert.not_equal(leaf, cert "mid")
@@ -108,7 +91,7 @@ describe("a certificate", function()
   end)
 
   it("lists attributes in order, names by their kind, extensions", function()
-    sh("openssl req -x509 " .. EC .. " -keyout s.key -out s.pem -utf8 -subj "
+    output("openssl req -x509 " .. EC .. " -keyout s.key -out s.pem -utf8 -subj "
       .. "'/C=DE/O=Ärzte/OU=a/OU=b/2.5.4.97=x/CN=c'")
     local list = {}
     for i, item in ipairs(cert "s".subject) do
@@ -159,12 +142,12 @@ describe("bundles", function()
     assert.same({ cert "leaf", cert "mid" }, tls.certificates(cert "leaf":to_der() .. cert "mid":to_der()))
     assert.same({ cert "root" }, tls.certificates(folder .. "/[r]o*t.p?m"))
     assert.same({}, tls.certificates(folder .. "/nothing*"))
-    sh "openssl crl2pkcs7 -nocrl -certfile bundle.pem -out p7.pem; openssl pkcs7 -in p7.pem -outform der -out p7.der"
+    output "openssl crl2pkcs7 -nocrl -certfile bundle.pem -out p7.pem; openssl pkcs7 -in p7.pem -outform der -out p7.der"
     for _, name in ipairs { "p7.pem", "p7.der" } do
       assert.same({ cert "leaf", cert "mid" }, tls.certificates(folder .. "/" .. name))
       assert.equal(cert "leaf", tls.certificate(read(name)))
     end
-    sh "openssl x509 -in leaf.pem -trustout -out trusted.pem"
+    output "openssl x509 -in leaf.pem -trustout -out trusted.pem"
     assert.equal(cert "leaf", tls.certificate(read "trusted.pem"))
   end)
 
@@ -183,7 +166,7 @@ describe("bundles", function()
   end)
 
   it("are folders and patterns with wildcards anywhere, each certificate once", function()
-    sh("mkdir -p d/one d/two d/.hidden; cp leaf.pem d/one/a-1.pem; cp mid.pem leaf.key log d/two; ln -s ../one/a-1.pem "
+    output("mkdir -p d/one d/two d/.hidden; cp leaf.pem d/one/a-1.pem; cp mid.pem leaf.key log d/two; ln -s ../one/a-1.pem "
       .. "d/two/z.pem; cp other.pem d/.hidden/other.pem; cp other.pem 'd/[x].pem'; ln -s nowhere d/one/broken; "
       .. "openssl x509 -in root.pem -outform der -out d/two/root.cer; mkfifo d/two/fifo")
     assert.same({ cert "mid", cert "root", cert "leaf" }, tls.certificates(folder .. "/d/two"))
@@ -223,7 +206,7 @@ describe("bundles", function()
     write("broken.pem", mid .. leaf:gsub("MII", "!!!"))
     assert.equal(folder .. "/broken.pem: certificate 2 (line " .. line - 1 .. "): bad base64 decode",
       (fault(folder .. "/broken.pem")))
-    sh "mkdir -p e; cp broken.pem e"
+    output "mkdir -p e; cp broken.pem e"
     assert.truthy(fault(folder .. "/e"):find("e/broken.pem: certificate 2", 1, true))
     assert.equal("more than 4096 certificates", (fault(der:rep(4097), "LIMIT")))
     assert.equal(4096, #tls.certificates(der:rep(4096)))
@@ -312,7 +295,7 @@ describe("verify", function()
   it("refuses weak signatures and keys of issuers", function()
     local ca = cert "root"
     issue("sha1", "root", "subjectAltName=DNS:s", "-days 30 -sha1")
-    sh "openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -out rsa.pem -days 30 -subj /CN=rsa"
+    output "openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -out rsa.pem -days 30 -subj /CN=rsa"
     issue("md5", "rsa", "subjectAltName=DNS:s", "-days 30 -md5")
     assert.same({ "CERT_CA_MD_TOO_WEAK@0" }, codes(cert "sha1", nil, { ca = ca }))
     assert.same({ "CERT_CA_MD_TOO_WEAK@0" }, codes(cert "md5", nil, { ca = cert "rsa" }))

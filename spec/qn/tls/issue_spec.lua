@@ -6,47 +6,13 @@
 -- covers: runtime/tls/cert_name.c
 
 local qn = require "qn"
-local program = require "spec.support.program"
 local throws = require "spec.support.throws"
+local tls_files = require "spec.support.tls_files"
 
 local tls = qn.tls
-local folder
-
-local function read(name)
-  local file <close> = assert(io.open(folder .. "/" .. name, "rb"))
-  return file:read("a")
-end
-
-local function write(name, text)
-  local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
-  file:write(text)
-end
-
-local function sh(command)
-  local ok = os.execute(("cd '%s' && { %s ; } >log 2>&1 </dev/null"):format(folder, command))
-  return ok, read "log"
-end
-
-local function output(command)
-  local ok, text = sh(command)
-  assert.is_true(ok, text)
-  return text
-end
-
--- What openssl(1) shows of a certificate or request.
-local function shown(value, what)
-  write("shown.pem", value:to_pem())
-  return output(("openssl %s -in shown.pem -noout -text -nameopt RFC2253,utf8,-esc_msb"):format(what or "x509"))
-end
-
-local function has(text, part) assert.truthy(text:find(part, 1, true), part .. " is not in " .. text) end
-local function has_not(text, part) assert.falsy(text:find(part, 1, true), part .. " is in " .. text) end
-
-local function refused(code, text, certificate, err)
-  assert.is_nil(certificate)
-  assert.equal(code, err.code, tostring(err))
-  has(tostring(err), text)
-end
+local bench <const> = tls_files.new()
+local read <const>, write <const>, output <const>, shown <const> = bench.read, bench.write, bench.output, bench.shown
+local has <const>, has_not <const>, refused <const> = tls_files.has, tls_files.has_not, tls_files.refused
 
 local root, root_key
 local function self_signed(opts)
@@ -56,13 +22,13 @@ local function self_signed(opts)
 end
 
 setup(function()
-  folder = program.scratch()
+  bench.open()
   root, root_key = assert(tls.self_signed { subject = { CN = "Root", O = "Testers" }, ca = true, days = 3650 })
   write("root.pem", root:to_pem())
   write("root.key", root_key:to_pem())
 end)
 
-teardown(function() program.remove(folder) end)
+teardown(bench.close)
 
 describe("qn.tls.self_signed", function()
   it("makes a certificate of version 3 that others believe", function()
@@ -377,9 +343,9 @@ describe("qn.tls.sign", function()
   end)
 
   it("checks the names that a request brings", function()
-    sh "openssl req -new -key root.key -subj /CN=x -addext 'subjectAltName=DNS:a b' -out b.csr"
+    output "openssl req -new -key root.key -subj /CN=x -addext 'subjectAltName=DNS:a b' -out b.csr"
     refused("INVALID", "'a b' is not a DNS name", tls.sign(assert(tls.certificate_request(read "b.csr")), root, root_key))
-    sh "openssl req -new -key root.key -subj /CN=x -addext 'subjectAltName=RID:1.2.3,DNS:ok' -out b.csr"
+    output "openssl req -new -key root.key -subj /CN=x -addext 'subjectAltName=RID:1.2.3,DNS:ok' -out b.csr"
     local certificate = assert(tls.sign(assert(tls.certificate_request(read "b.csr")), root, root_key))
     assert.same({ "ok" }, certificate.names.dns)
     assert.same({}, certificate.names.other)
@@ -416,7 +382,7 @@ describe("qn.tls.sign", function()
     refused("KEY_MISMATCH", "is not that of its certificate", tls.sign(request, root, leaf_key))
     refused("INVALID", "a public key does not sign", tls.sign(request, root, root_key.public))
     write("ext", "basicConstraints=critical,CA:TRUE\nkeyUsage=critical,cRLSign\n")
-    sh("openssl req -new -key root.key -subj /CN=n -out n.csr && openssl x509 -req -in n.csr -signkey root.key "
+    output("openssl req -new -key root.key -subj /CN=n -out n.csr && openssl x509 -req -in n.csr -signkey root.key "
       .. "-extfile ext -out n.pem")
     refused("CERT_KEYUSAGE_NO_CERTSIGN", "not for signing", tls.sign(request, assert(tls.certificate(read "n.pem")), root_key))
     local last = assert(tls.self_signed { subject = "L", ca = true, path_length = 0, key = leaf_key })
@@ -429,14 +395,14 @@ describe("qn.tls.sign", function()
 
   it("works with authorities of others, also without key identifiers", function()
     write("ext", "basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=none\nauthorityKeyIdentifier=none\n")
-    sh("openssl req -new -key root.key -subj '/O=Ö/CN=other' -utf8 -out n.csr && openssl x509 -req -in n.csr -signkey root.key "
+    output("openssl req -new -key root.key -subj '/O=Ö/CN=other' -utf8 -out n.csr && openssl x509 -req -in n.csr -signkey root.key "
       .. "-days 30 -extfile ext -out n.pem")
     local other = assert(tls.certificate(read "n.pem"))
     local certificate = assert(tls.sign(request, other, root_key))
     assert.is_true(tls.verify(certificate, "h.example", { ca = other }))
     shown(certificate)
     output "openssl verify -CAfile n.pem shown.pem"
-    sh "openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -subj /CN=rsa -out rsa.pem -days 30"
+    output "openssl req -x509 -newkey rsa:2048 -nodes -keyout rsa.key -subj /CN=rsa -out rsa.pem -days 30"
     other = assert(tls.certificate(read "rsa.pem"))
     certificate = assert(tls.sign(request, other, assert(tls.key(read "rsa.key")), { padding = "pss" }))
     has(shown(certificate), "rsassaPss")

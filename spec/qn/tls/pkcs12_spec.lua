@@ -7,32 +7,12 @@
 local qn = require "qn"
 local program = require "spec.support.program"
 local throws = require "spec.support.throws"
+local tls_files = require "spec.support.tls_files"
 
 local tls = qn.tls
-local folder
+local bench <const> = tls_files.new()
+local read <const>, write <const>, output <const>, refused <const> = bench.read, bench.write, bench.output, tls_files.refused
 local root, root_key, leaf, key
-
-local function read(name)
-  local file <close> = assert(io.open(folder .. "/" .. name, "rb"))
-  return file:read("a")
-end
-
-local function write(name, text)
-  local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
-  file:write(text)
-end
-
-local function output(command)
-  local ok = os.execute(("cd '%s' && { %s ; } >log 2>&1 </dev/null"):format(folder, command))
-  assert.is_true(ok, read "log")
-  return read "log"
-end
-
-local function refused(code, text, contents, err)
-  assert.is_nil(contents)
-  assert.equal(code, err.code, tostring(err))
-  assert.truthy(tostring(err):find(text, 1, true), tostring(err))
-end
 
 -- A file that openssl(1) makes of the leaf, its key and the root.
 local function made_by_openssl(arguments)
@@ -93,7 +73,7 @@ local function plain_part(bags)
 end
 
 setup(function()
-  folder = program.scratch()
+  bench.open()
   root, root_key = assert(tls.self_signed { subject = "Root", ca = true })
   local request
   request, key = assert(tls.request { names = "h.example" })
@@ -103,7 +83,7 @@ setup(function()
   write("leaf.key", key:to_pem())
 end)
 
-teardown(function() program.remove(folder) end)
+teardown(bench.close)
 
 local function check_whole(contents, err)
   assert.is_truthy(contents, tostring(err))
