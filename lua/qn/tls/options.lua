@@ -425,6 +425,28 @@ function M.make_plain(given)
   return o
 end
 
+-- What stands side by side in `qn.tls.connect` and `qn.tls.listen`: options of `own` as they are, and all others
+-- within `tls`, laid on what was given there.
+function M.beneath(own, opts)
+  local plain, tls = {}, {}
+  for name, value in pairs(opts) do
+    if name ~= "tls" then
+      (own[name] and plain or tls)[name] = value
+    end
+  end
+  if type(opts.tls) == "table" then
+    for name, value in pairs(opts.tls) do
+      if tls[name] == nil then
+        tls[name] = value
+      end
+    end
+  elseif opts.tls ~= nil then
+    tls.tls = opts.tls
+  end
+  plain.tls = next(tls) and tls or true
+  return plain
+end
+
 M.RULES, M.CONNECTION, M.STARTING, M.ALL = RULES, CONNECTION, STARTING, ALL
 
 return M

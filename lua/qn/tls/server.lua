@@ -7,6 +7,7 @@
 local core = require "qn.core"
 local configuration = require "qn.tls.configuration"
 local events = require "qn.events"
+local given = require "qn.tls.options"
 local options = require "qn.options"
 require "qn.server"
 
@@ -70,11 +71,11 @@ local function read(value)
     return config, config and {} or rest
   end
   options.check(value, TLS, "listen", LEVEL + 1)
-  local given, limits = {}, {}
+  local settings, limits = {}, {}
   for name, v in pairs(value) do
-    (SERVER[name] and limits or given)[name] = v
+    (SERVER[name] and limits or settings)[name] = v
   end
-  local config, err = configuration.from(given, "listen", LEVEL + 1)
+  local config, err = configuration.from(settings, "listen", LEVEL + 1)
   return config, config and limits or err
 end
 
@@ -139,26 +140,7 @@ function M.listen(addr, port, opts)
     opts = { tls = opts }
   end
   opts = options.check(opts, ALL, "qn.tls.listen")
-  local plain, tls = {}, {}
-  for name, value in pairs(opts) do
-    (LISTEN[name] and plain or tls)[name] = value
-  end
-  if type(opts.tls) == "table" then
-    tls.tls = nil
-    for name, value in pairs(opts.tls) do
-      if tls[name] == nil then
-        tls[name] = value
-      end
-    end
-  end
-  plain.tls = next(tls) and tls or true
-  local ok, server, err = pcall(core.tcp_listen, addr, port, plain)
-  if not ok and type(server) == "string" then
-    error((server:gsub("to '[%w._]+'", "to 'listen'", 1)), 2)
-  elseif not ok then
-    error(server, 0)
-  end
-  return server, err
+  return options.blame("listen", core.tcp_listen, addr, port, given.beneath(LISTEN, opts))
 end
 
 -- Servers -------------------------------------------------------------------------------------------

@@ -395,21 +395,7 @@ function M.connect(host, port, opts)
     opts = { tls = opts }
   end
   opts = options.check(opts, CONNECT, "qn.tls.connect")
-  local sockets, tls = {}, {}
-  for name, value in pairs(opts) do
-    (SOCKET[name] and sockets or tls)[name] = value
-  end
-  if type(opts.tls) == "table" then
-    for name, value in pairs(opts.tls) do
-      if tls[name] == nil then
-        tls[name] = value
-      end
-    end
-  elseif opts.tls ~= nil then
-    tls.tls = opts.tls
-  end
-  sockets.tls = next(tls) and tls or true
-  return options.blame("connect", core.tcp_connect, host, port, sockets)
+  return options.blame("connect", core.tcp_connect, host, port, given.beneath(SOCKET, opts))
 end
 
 return M

@@ -2,6 +2,7 @@
 -- libuv.
 local json = require "lib.json"
 local Process = require "lib.process"
+local quiet = require "lib.quiet"
 local tools = require "lib.tools"
 
 local SMALL_1 <const> = "64 B, 1 connection"
@@ -9,8 +10,6 @@ local SMALL_50 <const> = "64 B, 50 connections"
 local SMALL_1000 <const> = "64 B, 1,000 connections"
 local LARGE_8 <const> = "64 KiB, 8 connections"
 local WARM_MS <const> = 300
-local ATTEMPTS <const> = 3
-local QUIET <const> = 0.03 -- share of the window that server or load waited for their cores
 
 --- Starts a fresh server, loads it for the window, stops it.
 local function measure(subject, conns, size, seconds)
@@ -30,26 +29,11 @@ local function measure(subject, conns, size, seconds)
   return sample
 end
 
---- The least disturbed of a few attempts: on a shared machine others take the cores now and then.
-local function quiet(subject, conns, size, seconds)
-  local best
-  for _ = 1, ATTEMPTS do
-    local sample = measure(subject, conns, size, seconds)
-    if not best or sample.disturbed < best.disturbed then
-      best = sample
-    end
-    if best.disturbed <= QUIET then
-      break
-    end
-  end
-  return best
-end
-
 local function group(name, conns, size)
   return {
     name = name,
     measure = function(subject, options)
-      local sample = quiet(subject, conns, size, options.seconds)
+      local sample = quiet.least_disturbed(measure, subject, conns, size, options.seconds)
       if conns == 1 then
         sample.p50 = sample.p50_us -- only without queueing is latency the server's own
       end

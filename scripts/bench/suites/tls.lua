@@ -3,6 +3,7 @@
 local json = require "lib.json"
 local uv = require "luv"
 local Process = require "lib.process"
+local quiet = require "lib.quiet"
 local tools = require "lib.tools"
 
 local FULL_EC <const> = "full handshakes, P-256"
@@ -11,8 +12,6 @@ local RESUMED <const> = "resumed handshakes, P-256"
 local BULK <const> = "64 MiB to a client, AES-128-GCM"
 local IDLE <const> = "2,000 idle connections"
 local WARM_MS <const> = 300
-local ATTEMPTS <const> = 3
-local QUIET <const> = 0.03 -- share of the window that server or load waited for their cores
 local IDLE_CONNS <const> = 2000
 local BULK_BYTES <const> = 64 * 1048576
 local READY_STEPS <const> = 100 -- of 0.05 s, until a silent server answers
@@ -100,22 +99,11 @@ local function measure(subject, case, seconds)
   return sample
 end
 
---- The least disturbed of a few attempts: on a shared machine others take the cores now and then.
 local function group(name, case)
   return {
     name = name,
     measure = function(subject, options)
-      local best
-      for _ = 1, ATTEMPTS do
-        local sample = measure(subject, case, options.seconds)
-        if not best or sample.disturbed < best.disturbed then
-          best = sample
-        end
-        if best.disturbed <= QUIET then
-          break
-        end
-      end
-      return { [name] = best }
+      return { [name] = quiet.least_disturbed(measure, subject, case, options.seconds) }
     end,
   }
 end

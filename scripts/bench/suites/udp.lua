@@ -2,11 +2,10 @@
 -- libuv.
 local json = require "lib.json"
 local Process = require "lib.process"
+local quiet = require "lib.quiet"
 local tools = require "lib.tools"
 
 local WARM_MS <const> = 300
-local ATTEMPTS <const> = 3
-local QUIET <const> = 0.03 -- share of the window that server or load waited for their cores
 local WINDOW_64 <const> = "64 B, window 64"
 local SINGLE_64 <const> = "64 B, window 64, sent one by one"
 local LARGE_64 <const> = "1,200 B, window 64"
@@ -26,22 +25,11 @@ local function measure(subject, case, seconds)
   return sample
 end
 
---- The least disturbed of a few attempts: on a shared machine others take the cores now and then.
 local function group(name, case)
   return {
     name = name,
     measure = function(subject, options)
-      local best
-      for _ = 1, ATTEMPTS do
-        local sample = measure(subject, case, options.seconds)
-        if not best or sample.disturbed < best.disturbed then
-          best = sample
-        end
-        if best.disturbed <= QUIET then
-          break
-        end
-      end
-      return { [name] = best }
+      return { [name] = quiet.least_disturbed(measure, subject, case, options.seconds) }
     end,
   }
 end
