@@ -428,10 +428,10 @@ end
 -- What stands side by side in `qn.tls.connect` and `qn.tls.listen`: options of `own` as they are, and all others
 -- within `tls`, laid on what was given there.
 function M.beneath(own, opts)
-  local plain, tls = {}, {}
+  local out, tls = {}, {}
   for name, value in pairs(opts) do
     if name ~= "tls" then
-      (own[name] and plain or tls)[name] = value
+      (own[name] and out or tls)[name] = value
     end
   end
   if type(opts.tls) == "table" then
@@ -443,8 +443,8 @@ function M.beneath(own, opts)
   elseif opts.tls ~= nil then
     tls.tls = opts.tls
   end
-  plain.tls = next(tls) and tls or true
-  return plain
+  out.tls = next(tls) and tls or true
+  return out
 end
 
 M.RULES, M.CONNECTION, M.STARTING, M.ALL = RULES, CONNECTION, STARTING, ALL
