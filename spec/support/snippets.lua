@@ -53,8 +53,8 @@ end
 local function compile(source)
   local build = program.qnlua():match("^(.*)/bin/qnlua$")
   local words = { "gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE",
-    "-Iruntime/include", source, "-o", (source:gsub("%.c$", "")), build .. "/libqn_lua.a",
-    build .. "/libqn.a" }
+    "-Iruntime/include", "-Ibindings/include", source, "-o", (source:gsub("%.c$", "")),
+    build .. "/libqn_lua.a", build .. "/libqn.a" }
   local sanitize = os.getenv("QN_SANITIZE") or ""
   if sanitize ~= "" then
     table.insert(words, 2, "-fsanitize=" .. sanitize)
