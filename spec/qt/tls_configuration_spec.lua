@@ -5,8 +5,6 @@ local qn = require "qn"
 local core = require "qn.core"
 local tls_streams = require "spec.support.tls_streams"
 
-local with <const> = tls_streams.with
-
 describe("QSslConfiguration, QSslError, QSslSocket since Qt 5", function()
   local streams, shop
   setup(function()
@@ -14,21 +12,6 @@ describe("QSslConfiguration, QSslError, QSslSocket since Qt 5", function()
     shop = streams.shop
   end)
   teardown(function() streams:close() end)
-
-  local function trust(more)
-    return with({ ca = shop:cert "root" }, more)
-  end
-
-  -- The error of a connect with these options.
-  local function refused(client, server)
-    local err
-    streams:serving(server or {}, function(port)
-      local s
-      s, err = qn.tls.connect("127.0.0.1", port, client)
-      assert.is_nil(s)
-    end)
-    return err
-  end
 
   it("CFG-01 QSslConfiguration is a value", function()
     local config = assert(qn.tls.configuration { ca = shop:cert "root", verify = "query", verify_depth = 2,
@@ -46,7 +29,7 @@ describe("QSslConfiguration, QSslError, QSslSocket since Qt 5", function()
   it("CFG-02 defaultConfiguration", function()
     local before = qn.tls.default_configuration()
     assert.equal("1.2", before.min_version)
-    local mine = assert(qn.tls.default_configuration(trust()))
+    local mine = assert(qn.tls.default_configuration(streams:trust()))
     local ok, err = pcall(streams.serving, streams, {}, function(port)
       local s <close> = assert(qn.tls.connect("localhost", port, { alpn = "x" }))
       assert.equal(mine.ca[1], s:tls().configuration.ca[1])
@@ -56,7 +39,7 @@ describe("QSslConfiguration, QSslError, QSslSocket since Qt 5", function()
   end)
 
   it("SER-01 QSslError: code, text, certificate, depth", function()
-    local err = refused(trust { server_name = "x.test" }).errors[1]
+    local err = streams:refused(streams:trust { server_name = "x.test" }).errors[1]
     assert.equal("CERT_HOSTNAME_MISMATCH", err.code)
     assert.truthy(err.message:find('does not match host "x.test"', 1, true))
     assert.equal(qn.tls.certificates(shop:cert "server")[1], err.certificate)
@@ -102,7 +85,7 @@ describe("QSslConfiguration, QSslError, QSslSocket since Qt 5", function()
         local s <close> = qn.tcp.socket()
         local came = 0
         s:on("new_session", function() came = came + 1 end)
-        assert(s:connect("localhost", port, { tls = trust { session = session } }))
+        assert(s:connect("localhost", port, { tls = streams:trust { session = session } }))
         assert(s:write("x\n"))
         assert.equal("x", s:read("l"))
         qn.yield()
@@ -167,7 +150,7 @@ describe("QSslConfiguration, QSslError, QSslSocket since Qt 5", function()
   end)
 
   it("WEAK-29 errors carry code, message, alert, peer and phase", function()
-    local err = refused(trust { server_name = "x.test" })
+    local err = streams:refused(streams:trust { server_name = "x.test" })
     assert.same({ "tls", "CERT_HOSTNAME_MISMATCH", "bad_certificate", "tls", "connect" },
       { err.kind, err.code, err.alert, err.phase, err.op })
     assert.truthy(err.peer:find("^127.0.0.1:%d+$"))

@@ -4,29 +4,10 @@
 local qn = require "qn"
 
 local certs = require "spec.support.tls_certs"
+local tls_server = require "spec.support.tls_server"
 
+local meet <const> = tls_server.meet
 local shop
-
--- The facts of a client that meets a server of these options, or nil and its error.
-local function meet(server_options, options)
-  local server <close> = assert(qn.tls.listen("127.0.0.1", 0, server_options))
-  local task = qn.spawn(function()
-    local socket <close> = server:accept()
-    if socket then
-      socket:read("a")
-    end
-  end)
-  options.server_name = "localhost"
-  local socket, err = qn.tls.connect("127.0.0.1", server:port(), options)
-  local facts = socket and socket:tls()
-  if socket then
-    socket:close()
-  else
-    server:close()
-  end
-  task:join()
-  return facts, err
-end
 
 describe("QSsl", function()
   setup(function() shop = certs.open() end)

@@ -14,10 +14,6 @@ describe("a resumed session", function()
   setup(function() streams = tls_streams.open() end)
   teardown(function() streams:close() end)
 
-  local function options(more)
-    return with({ ca = streams.shop:cert "root", server_name = "localhost" }, more)
-  end
-
   local function pin(name)
     local key = assert(qn.tls.certificates(streams.shop:cert(name)))[1].public_key
     return qn.crypto.digest("sha256", key:to_der())
@@ -45,16 +41,16 @@ describe("a resumed session", function()
     describe("(TLS " .. version .. ")", function()
       it("is found good by the pinned key of a root that is not sent", function()
         streams:serving({ max_version = version }, function(port)
-          local opts = options { pin_sha256 = { pin "root" } }
+          local opts = streams:client { pin_sha256 = { pin "root" } }
           assert.is_false(assert(visit(port, opts)).resumed)
           local facts = assert(visit(port, opts))
           assert.is_true(facts.resumed)
           assert.same({}, facts.errors)
           local bytes = facts.session and assert(facts.session:export())
-          assert.is_true(assert(visit(port, options { pin_sha256 = { pin "root" }, session = bytes })).encrypted)
+          assert.is_true(assert(visit(port, streams:client { pin_sha256 = { pin "root" }, session = bytes })).encrypted)
           -- a session of a connection that pinned nothing proves nothing
-          local free = assert(visit(port, options())).session
-          local ok, err = visit(port, options { pin_sha256 = { pin "stranger" }, session = free })
+          local free = assert(visit(port, streams:client())).session
+          local ok, err = visit(port, streams:client { pin_sha256 = { pin "stranger" }, session = free })
           assert.is_nil(ok)
           assert.equal("CERT_NOT_PINNED", err.code)
         end)
@@ -63,7 +59,7 @@ describe("a resumed session", function()
       it("is found good by a server that pins the issuer of its clients", function()
         streams:serving({ max_version = version, verify = "peer", ca = streams.shop:cert "root",
           pin_sha256 = { pin "root" } }, function(port)
-          local opts = options { cert = streams.shop:chain "client", key = streams.shop:key "client" }
+          local opts = streams:client { cert = streams.shop:chain "client", key = streams.shop:key "client" }
           assert.is_false(assert(visit(port, opts)).resumed)
           assert.is_true(assert(visit(port, opts)).resumed)
           assert.is_true(assert(visit(port, opts)).resumed)
@@ -102,7 +98,7 @@ describe("a resumed session", function()
         streams:serving({ max_version = version, cert = streams.shop:chain "unknown_root",
           key = streams.shop:key "unknown_root" }, function(port)
           local root = assert(qn.tls.certificates(streams.shop:cert "stranger"))[1]
-          local opts = options { ignore_errors = { { "CERT_SELF_SIGNED_IN_CHAIN", root } } }
+          local opts = streams:client { ignore_errors = { { "CERT_SELF_SIGNED_IN_CHAIN", root } } }
           for _ = 1, 3 do
             local facts, err = visit(port, opts)
             assert(facts, tostring(err))
@@ -123,17 +119,17 @@ describe("a resumed session", function()
           end, { on_error = function() end })
         end)
         local port = server:port()
-        local session = assert(visit(port, options())).session
-        assert.is_nil((visit(port, options { server_name = "admin.wild.test" })))
-        local facts = visit(port, options { server_name = "admin.wild.test", session = session })
+        local session = assert(visit(port, streams:client())).session
+        assert.is_nil((visit(port, streams:client { server_name = "admin.wild.test" })))
+        local facts = visit(port, streams:client { server_name = "admin.wild.test", session = session })
         assert.is_nil(facts)
-        local known = options { server_name = "admin.wild.test", cert = shop:chain "client",
+        local known = streams:client { server_name = "admin.wild.test", cert = shop:chain "client",
           key = shop:key "client" }
         assert.is_false(assert(visit(port, known)).resumed)
         assert.is_true(assert(visit(port, known)).resumed)
-        session = assert(visit(port, options())).session
+        session = assert(visit(port, streams:client())).session
         assert(server:configure { verify = "peer", ca = shop:cert "root" })
-        facts = visit(port, options { session = session })
+        facts = visit(port, streams:client { session = session })
         assert.is_nil(facts)
         server:close()
         task:cancel()

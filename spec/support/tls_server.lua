@@ -34,6 +34,28 @@ function M.talk(a, b)
   assert.equal("pong", a:read("l"))
 end
 
+---A client meets a server of these options, and both end: what the client knew of the connection, or nil and
+---its error.
+function M.meet(server_options, options)
+  local server <close> = assert(qn.tls.listen("127.0.0.1", 0, server_options))
+  local task = qn.spawn(function()
+    local socket <close> = server:accept()
+    if socket then
+      socket:read("a")
+    end
+  end)
+  options.server_name = "localhost"
+  local socket, err = qn.tls.connect("127.0.0.1", server:port(), options)
+  local facts = socket and socket:tls()
+  if socket then
+    socket:close()
+  else
+    server:close()
+  end
+  task:join()
+  return facts, err
+end
+
 function M.new()
   local rig = {}
   local shop, root, identity

@@ -40,6 +40,11 @@ function Streams:client(more)
   return with({ ca = self.shop:cert "root", server_name = "localhost" }, more)
 end
 
+---Options of a client that trusts the root and nothing more.
+function Streams:trust(more)
+  return with({ ca = self.shop:cert "root" }, more)
+end
+
 ---Makes a handshake on two connected streams: client ok, err, server ok, err.
 function Streams.shake(a, b, client, server)
   local task = qn.spawn(b.start_tls, b, server)
@@ -93,6 +98,19 @@ function Streams:serving(server, f, serve)
     task:join()
   end })
   return f(listener:port())
+end
+
+---The error of a connect with these options, to a server with those.
+function Streams:refused(client, server)
+  local socket, err
+  self:serving(server or {}, function(port)
+    socket, err = qn.tls.connect("127.0.0.1", port, client)
+    if socket then
+      socket:close()
+    end
+  end)
+  assert(not socket, "the connect has succeeded")
+  return err
 end
 
 return M

@@ -5,6 +5,7 @@ local qn = require "qn"
 
 local certs = require "spec.support.tls_certs"
 local peers = require "spec.support.tls_peers"
+local tls_server = require "spec.support.tls_server"
 
 local shop
 
@@ -14,25 +15,8 @@ end
 
 -- Connects to a server of ours with this certificate and answer.
 local function meet(name, staple, opts)
-  local server <close> = assert(qn.tls.listen("127.0.0.1", 0, { cert = shop:chain(name),
-    key = shop:key(name), ocsp_staple = staple }))
-  local task = qn.spawn(function()
-    local socket <close> = server:accept()
-    if socket then
-      socket:read("a")
-    end
-  end)
-  opts.ca, opts.server_name = shop:cert "root", "localhost"
-  local socket, err = qn.tls.connect("127.0.0.1", server:port(), opts)
-  local facts
-  if socket then
-    facts = socket:tls()
-    socket:close()
-  else
-    server:close()
-  end
-  task:join()
-  return facts, err
+  opts.ca = shop:cert "root"
+  return tls_server.meet({ cert = shop:chain(name), key = shop:key(name), ocsp_staple = staple }, opts)
 end
 
 describe("stapled OCSP answers", function()

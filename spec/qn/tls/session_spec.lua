@@ -6,16 +6,10 @@
 local qn = require "qn"
 local tls_streams = require "spec.support.tls_streams"
 
-local with <const> = tls_streams.with
-
 describe("sessions", function()
   local streams
   setup(function() streams = tls_streams.open() end)
   teardown(function() streams:close() end)
-
-  local function options(more)
-    return with({ ca = streams.shop:cert "root", server_name = "localhost" }, more)
-  end
 
   -- One exchange; whether it was a resumed connection, and its session.
   local function visit(port, opts, host)
@@ -30,13 +24,13 @@ describe("sessions", function()
     for _, tickets in ipairs { true, false } do
       it(("are remembered (TLS %s, %s)"):format(version, tickets and "tickets" or "ids"), function()
         streams:serving({ max_version = version, tickets = tickets }, function(port)
-          assert.is_false((visit(port, options())))
-          local resumed, _, facts = visit(port, options())
+          assert.is_false((visit(port, streams:client())))
+          local resumed, _, facts = visit(port, streams:client())
           assert.is_true(resumed)
           assert.equal("TLSv" .. version, facts.version)
           assert.equal("server", facts.peer.subject[1].value) -- known also then
           assert.same({}, facts.errors)
-          assert.is_true((visit(port, options())))
+          assert.is_true((visit(port, streams:client())))
         end)
       end)
     end
@@ -44,55 +38,55 @@ describe("sessions", function()
 
   it("are those of one configuration and peer", function()
     streams:serving({}, function(port)
-      assert.is_false((visit(port, options())))
-      assert.is_true((visit(port, options())))
-      assert.is_false((visit(port, options { alpn = "x" }))) -- another configuration
-      assert.is_false((visit(port, options { verify_name = "www.wild.test" }))) -- another name
-      assert.is_false((visit(port, options(), "localhost"))) -- another peer
-      local config = assert(qn.tls.configuration(options()))
+      assert.is_false((visit(port, streams:client())))
+      assert.is_true((visit(port, streams:client())))
+      assert.is_false((visit(port, streams:client { alpn = "x" }))) -- another configuration
+      assert.is_false((visit(port, streams:client { verify_name = "www.wild.test" }))) -- another name
+      assert.is_false((visit(port, streams:client(), "localhost"))) -- another peer
+      local config = assert(qn.tls.configuration(streams:client()))
       assert.is_false((visit(port, { tls = config:with { verify_depth = 5 } })))
     end)
   end)
 
   it("are not kept when they are off, on either side", function()
     streams:serving({}, function(port)
-      assert.is_false((visit(port, options { sessions = false })))
-      assert.is_false((visit(port, options { sessions = false })))
+      assert.is_false((visit(port, streams:client { sessions = false })))
+      assert.is_false((visit(port, streams:client { sessions = false })))
     end)
     streams:serving({ sessions = false }, function(port)
-      assert.is_false((visit(port, options())))
-      assert.is_false((visit(port, options())))
+      assert.is_false((visit(port, streams:client())))
+      assert.is_false((visit(port, streams:client())))
     end)
   end)
 
   for _, version in ipairs { "1.2", "1.3" } do
     it("can be kept as bytes, beyond the configuration (TLS " .. version .. ")", function()
       streams:serving({ max_version = version }, function(port)
-        local _, session = visit(port, options { sessions = true })
+        local _, session = visit(port, streams:client { sessions = true })
         assert.equal("TLSv" .. version, session.version)
         assert.is_true(session.expires > os.time())
         assert.equal("qn.TlsSession: TLSv" .. version, tostring(session))
         local bytes = assert(session:export())
         assert.is_string(bytes)
-        local other = options { alpn = "x" }
+        local other = streams:client { alpn = "x" }
         assert.is_false((visit(port, other)))
         other.session = session
         assert.is_true((visit(port, other)))
-        other = options { alpn = "y" }
+        other = streams:client { alpn = "y" }
         other.session = bytes
         assert.is_true((visit(port, other)))
-        assert.is_false((visit(port, options { session = bytes, verify_depth = 3 }))) -- verifies otherwise
+        assert.is_false((visit(port, streams:client { session = bytes, verify_depth = 3 }))) -- verifies otherwise
       end)
     end)
   end
 
   it("of another server are no harm", function()
     local session
-    streams:serving({}, function(port) session = select(2, visit(port, options())) end)
+    streams:serving({}, function(port) session = select(2, visit(port, streams:client())) end)
     streams:serving({ verify_depth = 1 }, function(port)
-      assert.is_false((visit(port, options { session = session })))
+      assert.is_false((visit(port, streams:client { session = session })))
     end)
-    local config, err = qn.tls.connect("127.0.0.1", 1, options { session = "no session" })
+    local config, err = qn.tls.connect("127.0.0.1", 1, streams:client { session = "no session" })
     assert.is_nil(config)
     assert.equal("invalid", err.kind)
     assert.truthy(tostring(err):find("option 'session'", 1, true), tostring(err))
@@ -116,8 +110,8 @@ describe("sessions", function()
       assert.is_nil(s)
       assert.equal("tls", err.kind)
       -- nor a good session to another name
-      local good = select(2, visit(port, options()))
-      s, err = qn.tls.connect("127.0.0.1", port, options { session = good, verify_name = "y.test" })
+      local good = select(2, visit(port, streams:client()))
+      s, err = qn.tls.connect("127.0.0.1", port, streams:client { session = good, verify_name = "y.test" })
       assert.is_nil(s)
       assert.equal("CERT_HOSTNAME_MISMATCH", err.code)
     end)
@@ -137,12 +131,12 @@ describe("sessions", function()
   it("of several servers are known to each other by the same ticket keys", function()
     local keys = { ("k"):rep(80) }
     local session
-    streams:serving({ ticket_keys = keys }, function(port) session = select(2, visit(port, options())) end)
+    streams:serving({ ticket_keys = keys }, function(port) session = select(2, visit(port, streams:client())) end)
     streams:serving({ ticket_keys = { ("n"):rep(80), keys[1] } }, function(port)
-      assert.is_true((visit(port, options { session = session })))
+      assert.is_true((visit(port, streams:client { session = session })))
     end)
     streams:serving({ ticket_keys = { ("n"):rep(80) } }, function(port)
-      assert.is_false((visit(port, options { session = session })))
+      assert.is_false((visit(port, streams:client { session = session })))
     end)
   end)
 
@@ -151,13 +145,13 @@ describe("sessions", function()
       local s <close> = qn.tcp.socket()
       local got = {}
       s:on("new_session", function(session) got[#got + 1] = session end)
-      assert(s:connect("127.0.0.1", port, { tls = options() }))
+      assert(s:connect("127.0.0.1", port, { tls = streams:client() }))
       assert(s:write("x\n"))
       assert.equal("x", s:read("l"))
       qn.yield()
       qn.yield()
       assert.equal(2, #got)
-      assert.is_true((visit(port, options { session = got[1] })))
+      assert.is_true((visit(port, streams:client { session = got[1] })))
     end)
   end)
 end)

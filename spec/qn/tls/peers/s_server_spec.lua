@@ -6,6 +6,9 @@ local certs = require "spec.support.tls_certs"
 local peers = require "spec.support.tls_peers"
 local program = require "spec.support.program"
 local temp = require "spec.support.temp"
+local tls_streams = require "spec.support.tls_streams"
+
+local with <const> = tls_streams.with
 
 local shop, ca
 
@@ -14,13 +17,6 @@ setup(function()
   ca = shop:cert "root"
 end)
 teardown(function() shop:close() end)
-
-local function with(base, more)
-  for name, value in pairs(more or {}) do
-    base[name] = value
-  end
-  return base
-end
 
 local function connect(server, opts)
   return qn.tls.connect("127.0.0.1", server.port, with({ ca = ca, server_name = "localhost" }, opts))
