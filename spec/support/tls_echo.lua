@@ -35,6 +35,27 @@ function M.with(opts, f, handle)
   f(server, seen, refused)
 end
 
+---The same for a server that is `name` of the workshop, with more options.
+function M.with_identity(shop, name, more, f, handle)
+  local opts = shop:identity(name)
+  for option, value in pairs(more) do
+    opts[option] = value
+  end
+  M.with(opts, f, handle)
+end
+
+---A handler that gives back what it gets until that were so many bytes.
+function M.exactly(size)
+  return function(socket)
+    local left = size
+    while left > 0 do
+      local part = assert(socket:recv())
+      assert(socket:write(part))
+      left = left - #part
+    end
+  end
+end
+
 ---Answers each request of HTTP/1.1 with a text about the connection, or with `#n` bytes.
 function M.http(socket, facts)
   while true do

@@ -17,13 +17,7 @@ local function get(server, path, args)
   return peers.curl(shop, args)
 end
 
-local function with(name, more, f)
-  local opts = shop:identity(name)
-  for option, value in pairs(more) do
-    opts[option] = value
-  end
-  echo.with(opts, f, echo.http)
-end
+local function with(name, more, f) echo.with_identity(shop, name, more, f, echo.http) end
 
 describe("our server and curl", function()
   for _, key in ipairs { "server", "server_rsa", "server_ed25519" } do

@@ -24,13 +24,7 @@ local function talk(server, seen, opts)
   return seen:recv()
 end
 
-local function with(name, more, f)
-  local opts = shop:identity(name)
-  for option, value in pairs(more) do
-    opts[option] = value
-  end
-  echo.with(opts, f)
-end
+local function with(name, more, f) echo.with_identity(shop, name, more, f) end
 
 describe("our server and gnutls-cli", function()
   for _, key in ipairs { "server", "server_rsa", "server_ed25519" } do

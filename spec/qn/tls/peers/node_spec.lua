@@ -3,6 +3,7 @@
 
 local qn = require "qn"
 local certs = require "spec.support.tls_certs"
+local echo = require "spec.support.tls_echo"
 local peers = require "spec.support.tls_peers"
 local temp = require "spec.support.temp"
 
@@ -76,32 +77,11 @@ describe("our client and Node's server", function()
 end)
 
 describe("our server and Node's client", function()
-  -- An echo server of ours; gives what is known of each connection in a channel.
-  local function serve(opts, f)
-    opts.tls = opts.tls or nil
-    local server <close> = assert(qn.tls.listen("127.0.0.1", 0, opts))
-    local seen <const> = qn.channel(10)
-    local task = qn.spawn(function()
-      server:serve(function(socket)
-        local facts = socket:tls()
-        local ok, err = qn.copy(socket, socket)
-        facts.copied, facts.problem = ok, err
-        socket:shutdown("w")
-        seen:send(facts)
-      end)
-    end)
-    local closer <close> = setmetatable({}, { __close = function()
-      task:cancel()
-      task:join()
-    end })
-    f(server, seen)
-  end
-
   for _, key in ipairs { "server", "server_rsa", "server_ed25519" } do
     it("echo a MiB and half-close, with " .. key, function()
       local opts = shop:identity(key)
       opts.alpn = { "b", "a" }
-      serve(opts, function(server, seen)
+      echo.with(opts, function(server, seen)
         for _, version in ipairs { "1.2", "1.3" } do
           local node <close> = peers.node(shop, "client",
             { port = server:port(), args = { "alpn=a,b", "min=TLSv" .. version, "max=TLSv" .. version } })
@@ -127,7 +107,7 @@ describe("our server and Node's client", function()
       for _, version in ipairs(tickets and { "1.2", "1.3" } or { "1.2" }) do
         local opts = shop:identity "server"
         opts.tickets = tickets
-        serve(opts, function(server, seen)
+        echo.with(opts, function(server, seen)
           local node <close> = peers.node(shop, "client",
             { port = server:port(), args = { "again=1", "min=TLSv" .. version, "max=TLSv" .. version } })
           local status, out = node:wait()
@@ -144,7 +124,7 @@ describe("our server and Node's client", function()
   it("show certificates of clients, and want them", function()
     local opts = shop:identity "server"
     opts.ca, opts.verify = ca, "peer"
-    serve(opts, function(server, seen)
+    echo.with(opts, function(server, seen)
       for _, version in ipairs { "1.2", "1.3" } do
         local range = { "min=TLSv" .. version, "max=TLSv" .. version }
         local node <close> = peers.node(shop, "client", { port = server:port(), identity = "client_rsa", args = range })
@@ -160,7 +140,7 @@ describe("our server and Node's client", function()
   end)
 
   it("know that the certificate is for another host", function()
-    serve(shop:identity "wrong_host", function(server)
+    echo.with(shop:identity "wrong_host", function(server)
       local node <close> = peers.node(shop, "client", { port = server:port() })
       local _, out = node:wait()
       assert.truthy(out:find("ERR_TLS_CERT_ALTNAME_INVALID", 1, true), out)

@@ -31,13 +31,7 @@ local function twice(socket, facts)
   facts.ended = true
 end
 
-local function with(name, more, f)
-  local opts = shop:identity(name)
-  for option, value in pairs(more) do
-    opts[option] = value
-  end
-  echo.with(opts, f, twice)
-end
+local function with(name, more, f) echo.with_identity(shop, name, more, f, twice) end
 
 describe("our server and s_client", function()
   for _, key in ipairs { "server", "server_rsa", "server_ed25519" } do
@@ -156,14 +150,7 @@ describe("our server and s_client", function()
         assert.equal(0, status)
         assert.is_true(out == bytes)
         assert.is_nil(seen:recv().problem)
-      end, function(socket)
-        local left = #bytes
-        while left > 0 do
-          local part = assert(socket:recv())
-          assert(socket:write(part))
-          left = left - #part
-        end
-      end)
+      end, echo.exactly(#bytes))
     end
   end)
 

@@ -22,13 +22,7 @@ local function connect(server, opts)
   return qn.tls.connect("127.0.0.1", server.port, opts)
 end
 
-local function lines_with(identity, more, f)
-  local opts = shop:identity(identity)
-  for name, value in pairs(more) do
-    opts[name] = value
-  end
-  echo.with(opts, f)
-end
+local function lines_with(name, more, f) echo.with_identity(shop, name, more, f) end
 
 local big <const> = temp.pattern(1 << 20)
 
@@ -42,14 +36,7 @@ local function echo_big(...)
     assert.equal(0, status, err)
     assert.is_true(out == big, #out)
     assert.is_nil(seen:recv().problem)
-  end, function(socket)
-    local left = #big
-    while left > 0 do
-      local part = assert(socket:recv())
-      assert(socket:write(part))
-      left = left - #part
-    end
-  end)
+  end, echo.exactly(#big))
 end
 
 describe("our client", function()
