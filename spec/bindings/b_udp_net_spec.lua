@@ -2,7 +2,7 @@
 -- that makes senders wait, errors of routers. Runs in a network namespace of its own, which ends with the
 -- program in it. covers: bindings/b_udp_send.c, bindings/b_udp.c.
 
-local program = require "spec.support.program"
+local network = require "spec.support.network"
 
 local PRELUDE <const> = [[
 local qn = require "qn"
@@ -14,20 +14,7 @@ local function check(value, ...)
 end
 ]]
 
--- Runs Lua code in a new namespace after the commands that set it up.
-local function inside(commands, code)
-  local folder = program.scratch()
-  local path = folder .. "/script.lua"
-  local file <close> = assert(io.open(path, "w"))
-  file:write(PRELUDE, code)
-  file:close()
-  local shell = "set -e\nip link set lo up\n" .. commands .. "\nexec '" .. program.qnlua() .. "' " .. path
-  local status, out, err = program.run { "unshare", "-rn", "sh", "-c", shell }
-  program.remove(folder)
-  assert.equal("", err)
-  assert.equal(0, status)
-  return out
-end
+local function inside(commands, code) return network.run("ip link set lo up\n" .. commands, PRELUDE .. code) end
 
 local NETWORK <const> = [[
 ip link add d0 type veth peer name d1

@@ -117,18 +117,6 @@ end
 local Peer = {}
 Peer.__index = Peer
 
-local function is_bound(port)
-  local hex = (":%04X "):format(port)
-  for _, path in ipairs { "/proc/net/udp", "/proc/net/udp6" } do
-    for line in io.lines(path) do
-      if line:find("^ *%d+: %x+" .. hex) then
-        return true
-      end
-    end
-  end
-  return false
-end
-
 local function start(words, port)
   local folder = program.scratch()
   local pipe = folder .. "/in"
@@ -139,7 +127,7 @@ local function start(words, port)
   self.program = program.start { "sh", "-c", 'f=$1; shift; exec "$@" <"$f"', "sh", pipe, table.unpack(words) }
   self.program.name = words[1]
   if port then
-    program.until_true(words[1] .. " to be bound", function() return is_bound(port) end)
+    program.until_true(words[1] .. " to be bound", function() return program.udp_is_taken(port) end)
   end
   return self
 end

@@ -46,7 +46,8 @@ function M.remove(folder)
   os.execute("rm -rf " .. quote(folder))
 end
 
-local function udp_is_taken(port)
+---Whether a socket of UDP is bound to this port, of whatever program.
+function M.udp_is_taken(port)
   local wanted = ("%04X"):format(port)
   for _, path in ipairs { "/proc/net/udp", "/proc/net/udp6" } do
     for line in (slurp(path) or ""):gmatch("[^\n]+") do
@@ -66,7 +67,7 @@ function M.free_port()
     local listener = qn.tcp.listen("127.0.0.1", port)
     if listener then
       listener:close()
-      if not udp_is_taken(port) then
+      if not M.udp_is_taken(port) then
         return port
       end
     end

@@ -71,7 +71,8 @@ function M.redis()
   end)
 end
 
-local NGINX <const> = [[
+---How a configuration of nginx begins that writes into @DIR@ only and runs in the foreground; open: "http {".
+M.NGINX = [[
 daemon off;
 master_process off;
 pid @DIR@/pid;
@@ -85,6 +86,9 @@ http {
   fastcgi_temp_path @DIR@/fastcgi;
   uwsgi_temp_path @DIR@/uwsgi;
   scgi_temp_path @DIR@/scgi;
+]]
+
+local NGINX <const> = M.NGINX .. [[
   server {
     listen 127.0.0.1:@PORT@;
     root @DIR@/www;

@@ -5,6 +5,7 @@
 -- `args` are added to the command; see each one for the rest.
 
 local program = require "spec.support.program"
+local servers = require "spec.support.servers"
 
 local M = {}
 
@@ -143,20 +144,7 @@ function M.gnutls_cli(shop, port, opts)
     opts.args or {}, { opts.host or "localhost" }))
 end
 
-local NGINX <const> = [[
-daemon off;
-master_process off;
-pid @DIR@/pid;
-error_log @DIR@/error.log;
-events {}
-http {
-  access_log off;
-  default_type text/plain;
-  client_body_temp_path @DIR@/body;
-  proxy_temp_path @DIR@/proxy;
-  fastcgi_temp_path @DIR@/fastcgi;
-  uwsgi_temp_path @DIR@/uwsgi;
-  scgi_temp_path @DIR@/scgi;
+local NGINX <const> = servers.NGINX .. [[
   ssl_protocols TLSv1.2 TLSv1.3;
   ssl_session_cache shared:here:1m;
 @MORE@

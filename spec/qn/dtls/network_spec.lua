@@ -2,7 +2,7 @@
 -- wait. Runs in a network namespace of its own, which ends with the program in it.
 -- covers: runtime/tls/dtls_mtu.c
 
-local program = require "spec.support.program"
+local network = require "spec.support.network"
 
 local PRELUDE <const> = [[
 local qn = require "qn"
@@ -16,20 +16,7 @@ local function both(host, opts)
 end
 ]]
 
--- Runs Lua code in a new namespace after the commands that set it up.
-local function inside(commands, code)
-  local folder = program.scratch()
-  local path = folder .. "/script.lua"
-  local file <close> = assert(io.open(path, "w"))
-  file:write(PRELUDE, code)
-  file:close()
-  local shell = "set -e\n" .. commands .. "\nexec '" .. program.qnlua() .. "' " .. path
-  local status, out, err = program.run { "unshare", "-rn", "sh", "-c", shell }
-  program.remove(folder)
-  assert.equal("", err)
-  assert.equal(0, status)
-  return out
-end
+local function inside(commands, code) return network.run(commands, PRELUDE .. code) end
 
 describe("DTLS on a network", function()
   it("of small links begins with datagrams that fit, on both sides", function()

@@ -3,16 +3,10 @@
 #include "qn/loop.h"
 
 #include "support/test.h"
+#include "support/waiting.h"
 
 #include <errno.h>
 #include <string.h>
-
-typedef struct waiting {
-  qn_op_t op;
-  bool done;
-} waiting_t;
-
-static void on_done(qn_op_t *op) { ((waiting_t *)(void *)op)->done = true; }
 
 static qn_key_t *make_key(const char *type)
 {
@@ -20,9 +14,7 @@ static qn_key_t *make_key(const char *type)
   waiting_t w = {.done = false};
   qn_op_init(&w.op, loop, on_done);
   REQUIRE(qn_key_make(loop, &w.op, type, NULL, 0) == QN_AGAIN);
-  while (!w.done) {
-    qn_loop_turn(loop, QN_TURN_ONCE);
-  }
+  wait_for(loop, &w);
   qn_key_t *k = qn_key_made(&w.op);
   qn_loop_free(loop);
   REQUIRE(k != NULL);

@@ -4,23 +4,10 @@
 #include "qn/loop.h"
 
 #include "support/test.h"
+#include "support/waiting.h"
 
 #include <errno.h>
 #include <string.h>
-
-typedef struct waiting {
-  qn_op_t op;
-  bool done;
-} waiting_t;
-
-static void on_done(qn_op_t *op) { ((waiting_t *)(void *)op)->done = true; }
-
-static void wait_for(qn_loop_t *loop, waiting_t *w)
-{
-  while (!w->done) {
-    qn_loop_turn(loop, QN_TURN_ONCE);
-  }
-}
 
 static qn_loop_t *loop;
 static qn_pkcs12_t parts;
