@@ -249,13 +249,6 @@ static int core_dtls_answer(lua_State *L)
   return 0;
 }
 
-/* core.dtls_ignore_all(connection) */
-static int core_dtls_ignore_all(lua_State *L)
-{
-  (void)qn_tls_ignore(qn_dtls_tls(check(L)->a), NULL, 0, true);
-  return 0;
-}
-
 /* --- messages --------------------------------------------------------------------------------- */
 
 enum { RECV, EACH };
@@ -649,11 +642,13 @@ qnl_class_t qnl_class_dtls = {.name = "qn.DtlsConnection",
 
 void qnl_open_dtls(lua_State *L, qnl_state_t *G)
 {
-  static const qnl_method_t functions[] = {
-      {"dtls_begin", core_dtls_begin, 0},   {"dtls_shake", core_dtls_shake, 0},
-      {"dtls_answer", core_dtls_answer, 0}, {"dtls_ignore_all", core_dtls_ignore_all, 0},
-      {"dtls_event", core_dtls_event, 0},   {"dtls_watch", core_dtls_watch, 0},
-      {"dtls_facts", core_dtls_facts, 0},   {NULL, NULL, 0}};
+  static const qnl_method_t functions[] = {{"dtls_begin", core_dtls_begin, 0},
+                                           {"dtls_shake", core_dtls_shake, 0},
+                                           {"dtls_answer", core_dtls_answer, 0},
+                                           {"dtls_event", core_dtls_event, 0},
+                                           {"dtls_watch", core_dtls_watch, 0},
+                                           {"dtls_facts", core_dtls_facts, 0},
+                                           {NULL, NULL, 0}};
   static const char *const weak[] = {&key_all, &key_configs};
   for (int i = 0; i < 2; i++) {
     lua_newtable(L);

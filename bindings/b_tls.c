@@ -170,24 +170,19 @@ static int core_tls_answer(lua_State *L)
   return 0;
 }
 
+/* What is at `idx` is ignored: {{code, certificate} ...} | true. */
+static int ignore(lua_State *L, int idx, const qnl_tls_conn_t *conn)
+{
+  qn_tls_ignore_t list[QN_TLS_ERRORS_MAX];
+  bool all = lua_isboolean(L, idx);
+  int n = all ? 0 : qnl_tls_ignores(L, idx, list);
+  return n < 0 ? n : qn_tls_ignore(conn->t, list, (size_t)n, all);
+}
+
 /* core.tls_ignore(stream, {{code, certificate} ...} | true) -> true | nil, err */
 static int core_tls_ignore(lua_State *L)
 {
-  qn_tls_ignore_t list[QN_TLS_ERRORS_MAX];
-  size_t n = 0;
-  qnl_tls_conn_t *conn = check_conn(L);
-  bool all = lua_isboolean(L, 2);
-  for (; !all && lua_rawgeti(L, 2, (lua_Integer)n + 1) == LUA_TTABLE; n++) {
-    if (n == QN_TLS_ERRORS_MAX) {
-      return qnl_fail(L, QN_E_LIMIT, "ignore_ssl_errors");
-    }
-    lua_rawgeti(L, -1, 1);
-    lua_rawgeti(L, -2, 2);
-    list[n] = (qn_tls_ignore_t){.err = qnl_verify_code(lua_tostring(L, -2)),
-                                .cert = qnl_test(L, -1, &qnl_class_certificate)};
-    lua_pop(L, 3);
-  }
-  int rc = qn_tls_ignore(conn->t, list, n, all);
+  int rc = ignore(L, 2, check_conn(L));
   if (rc < 0) {
     return qnl_fail(L, rc, "ignore_ssl_errors");
   }
@@ -328,8 +323,6 @@ static void read_opts(lua_State *L, qnl_tls_conn_t *conn, qn_tls_opts_t *o)
   *o = (qn_tls_opts_t){.hooks = {.arg = conn, .verify = on_verify, .event = qnl_tls_on_event}};
   lua_getfield(L, 3, "server");
   o->server = lua_toboolean(L, -1);
-  lua_getfield(L, 3, "no_sni");
-  o->no_sni = lua_toboolean(L, -1);
   lua_getfield(L, 3, "ask_sni");
   o->hooks.sni = lua_toboolean(L, -1) ? on_sni : NULL;
   o->server_name = opt_field(L, "server_name");
@@ -346,8 +339,8 @@ static bool is_refused(int rc)
          rc == QN_E_LIMIT || rc == QN_E_SHUTDOWN;
 }
 
-/* core.tls_start(stream, configuration, {server=, server_name=, verify_name=, no_sni=, peer=,
- * session=, ask_sni=, ignore=, timeout=}, op, peer) ! -> true | nil, err */
+/* core.tls_start(stream, configuration, {server=, server_name=, verify_name=, peer=, session=,
+ * ask_sni=, ignore=, timeout=}, op, peer) ! -> true | nil, err */
 static int core_tls_start(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
@@ -367,6 +360,9 @@ static int core_tls_start(lua_State *L)
   qnl_tls_conn_t *conn = new_conn(L, G, u);
   read_opts(L, conn, &o);
   int rc = qn_tls_new(config->c, &o, &conn->t);
+  if (rc == 0 && lua_getfield(L, 3, "ignore") != LUA_TNIL) {
+    rc = ignore(L, lua_gettop(L), conn);
+  }
   if (rc < 0) {
     const char *why = qn_tls_config_problem(config->c);
     drop_top(u);
@@ -375,13 +371,6 @@ static int core_tls_start(lua_State *L)
                                              .phase = "tls",
                                              .peer = lua_tostring(L, 5),
                                              .message = *why != 0 ? why : NULL});
-  }
-  lua_getfield(L, 3, "ignore");
-  if (!lua_isnil(L, -1)) {
-    lua_pushcfunction(L, core_tls_ignore);
-    lua_pushvalue(L, 1);
-    lua_pushvalue(L, -3);
-    lua_call(L, 2, 0);
   }
   t->wait.obj = u;
   t->wait.phase = "tls";

@@ -28,6 +28,9 @@ void qnl_open_ocsp(lua_State *L, qnl_state_t *G);
 /* b_tls_psk.c */
 int qnl_tls_set_psk(lua_State *L, qnl_tls_config_t *u);
 
+/* {{code, certificate or nil} ...} at `idx`: how many, or QN_E_LIMIT. */
+int qnl_tls_ignores(lua_State *L, int idx, qn_tls_ignore_t list[QN_TLS_ERRORS_MAX]);
+
 /* b_tls_choice.c: the function at 3 of the configuration at 1 is kept, pushed, asked (by `ask`,
  * protected, which gets `choice` as light userdata): false when it raised, which is reported. */
 void qnl_tls_keep_choice(lua_State *L, qnl_tls_config_t *u, const char *field);

@@ -16,7 +16,7 @@ typedef struct generation {
   qnl_state_t *G;
   const qn_tls_config_t *config;
   unsigned refs;
-  bool ask_sni, ignore_all;
+  bool ask_sni;
 } generation_t;
 
 typedef struct incoming incoming_t;
@@ -87,10 +87,9 @@ static int registry_get(lua_State *L, const void *table, const void *key)
 
 /* --- generations ------------------------------------------------------------------------------ */
 
-/* `ask_sni`: names are asked of a function; `ignore_all`: no verification error counts. The
- * configuration is at `idx`. Raises without memory. */
-static generation_t *new_generation(lua_State *L, qnl_state_t *G, int idx, bool ask_sni,
-                                    bool ignore_all)
+/* `ask_sni`: names are asked of a function. The configuration is at `idx`. Raises without memory.
+ */
+static generation_t *new_generation(lua_State *L, qnl_state_t *G, int idx, bool ask_sni)
 {
   generation_t *gen = qn_calloc(1, sizeof *gen);
   if (gen == NULL) {
@@ -98,7 +97,7 @@ static generation_t *new_generation(lua_State *L, qnl_state_t *G, int idx, bool 
     return NULL;
   }
   const qn_tls_config_t *config = qnl_check_tls_config(L, idx)->c;
-  *gen = (generation_t){G, config, 1, ask_sni, ignore_all};
+  *gen = (generation_t){G, config, 1, ask_sni};
   registry_set(L, &key_generations, gen, idx);
   registry_set(L, &key_configs, config, idx);
   return gen;
@@ -144,12 +143,6 @@ static void on_verify(qn_tls_t *t, void *arg)
   take_note(inc->srv, &inc->note, NOTE_VERIFY);
 }
 
-static void ignore_all(qn_tls_t *t, void *arg)
-{
-  (void)arg;
-  qn_tls_answer_verify(t, true);
-}
-
 /* --- the runtime's hooks ---------------------------------------------------------------------- */
 
 /* The userdata of the stream goes away first: only while everything is closed. */
@@ -182,9 +175,8 @@ static int on_begin(void *arg, qn_tls_incoming_t *in, qn_tls_opts_t *opts)
   opts->hooks.event = qnl_tls_on_event;
   bool told = qnl_listener_observed(srv->u, QNL_EVENT_HANDSHAKE_STARTED);
   opts->hooks.sni = told || inc->gen->ask_sni ? on_hello : NULL;
-  opts->hooks.verify = inc->gen->ignore_all                                            ? ignore_all
-                       : qnl_listener_observed(srv->u, QNL_EVENT_HANDSHAKE_SSL_ERRORS) ? on_verify
-                                                                                       : NULL;
+  opts->hooks.verify =
+      qnl_listener_observed(srv->u, QNL_EVENT_HANDSHAKE_SSL_ERRORS) ? on_verify : NULL;
   return 0;
 }
 
@@ -457,13 +449,13 @@ static qnl_tls_server_t *new_server(lua_State *L, qnl_state_t *G, qnl_listener_t
   qn_ready_init(&srv->ready, run_notes);
   qnl_list_init(&srv->notes);
   u->tls = srv; /* from now on it goes with the userdata */
-  srv->gen = new_generation(L, G, 2, lua_toboolean(L, 5), lua_toboolean(L, 6));
+  srv->gen = new_generation(L, G, 2, lua_toboolean(L, 5));
   registry_set(L, &key_servers, srv, 1);
   return srv;
 }
 
-/* core.tls_serve(server, configuration, handshake_timeout, max_handshakes, ask_sni,
- * ignore_all) -> server | nil, err: from now on it gives sockets whose handshake is done. */
+/* core.tls_serve(server, configuration, handshake_timeout, max_handshakes, ask_sni)
+ * -> server | nil, err: from now on it gives sockets whose handshake is done. */
 static int core_tls_serve(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
@@ -471,7 +463,7 @@ static int core_tls_serve(lua_State *L)
   qnl_tls_config_t *config = qnl_check_tls_config(L, 2);
   uint64_t timeout = qnl_seconds(L, 3, QN_TLS_HANDSHAKE_MS);
   lua_Integer most = luaL_optinteger(L, 4, QN_TLS_HANDSHAKES_MAX);
-  lua_settop(L, 6);
+  lua_settop(L, 5);
   luaL_argcheck(L, most >= 1, 4, "at least 1");
   luaL_argcheck(L, u->tls == NULL, 1, "it is a TLS server already");
   qn_tls_listen_opts_t opts;
@@ -497,12 +489,12 @@ static qnl_tls_server_t *check_server(lua_State *L)
   return u->tls;
 }
 
-/* core.tls_reconfigure(server, configuration, ask_sni, ignore_all) -> true | nil, err */
+/* core.tls_reconfigure(server, configuration, ask_sni) -> true | nil, err */
 static int core_tls_reconfigure(lua_State *L)
 {
   qnl_tls_server_t *srv = check_server(L);
   qnl_tls_config_t *config = qnl_check_tls_config(L, 2);
-  generation_t *gen = new_generation(L, srv->G, 2, lua_toboolean(L, 3), lua_toboolean(L, 4));
+  generation_t *gen = new_generation(L, srv->G, 2, lua_toboolean(L, 3));
   int rc = qn_tls_listener_configure(srv->l, config->c);
   if (rc < 0) {
     drop_generation(gen);

@@ -135,13 +135,11 @@ static int set_blocks(lua_State *L, qnl_tls_config_t *u, bool pins)
   return rc;
 }
 
-/* core.tls_set(config, "ignore", {{code, certificate or nil} ...}) */
-static int set_ignore(lua_State *L, qnl_tls_config_t *u)
+int qnl_tls_ignores(lua_State *L, int idx, qn_tls_ignore_t list[QN_TLS_ERRORS_MAX])
 {
-  qn_tls_ignore_t list[QN_TLS_ERRORS_MAX];
-  size_t n = 0;
-  for (; lua_rawgeti(L, 3, (lua_Integer)n + 1) == LUA_TTABLE; n++) {
-    if (n == QN_TLS_ERRORS_MAX) {
+  int n = 0;
+  for (; lua_rawgeti(L, idx, (lua_Integer)n + 1) == LUA_TTABLE; n++) {
+    if (n == (int)QN_TLS_ERRORS_MAX) {
       return QN_E_LIMIT;
     }
     lua_rawgeti(L, -1, 1);
@@ -150,7 +148,19 @@ static int set_ignore(lua_State *L, qnl_tls_config_t *u)
                                 .cert = qnl_test(L, -1, &qnl_class_certificate)};
     lua_pop(L, 3);
   }
-  return qn_tls_config_set_ignore(u->c, list, n);
+  lua_pop(L, 1);
+  return n;
+}
+
+/* core.tls_set(config, "ignore", {{code, certificate or nil} ...} | true | false) */
+static int set_ignore(lua_State *L, qnl_tls_config_t *u)
+{
+  qn_tls_ignore_t list[QN_TLS_ERRORS_MAX];
+  if (lua_isboolean(L, 3)) {
+    return qn_tls_config_set_ignore_all(u->c, lua_toboolean(L, 3));
+  }
+  int n = qnl_tls_ignores(L, 3, list);
+  return n < 0 ? n : qn_tls_config_set_ignore(u->c, list, (size_t)n);
 }
 
 /* --- the ALPN choice ------------------------------------------------------------------------- */

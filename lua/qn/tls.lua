@@ -43,7 +43,7 @@ local M = {}
 ---@field sni? table<string, qn.TlsIdentity>|fun(name: string?, socket: qn.Stream): qn.TlsIdentity|false|nil servers: who serves a name; options are laid on these; a function may wait; nil = this one, false = refuse
 ---@field client_ca? string|qn.Certificate|(string|qn.Certificate)[] servers: whose certificates clients are asked for
 ---@field keylog? string|false appends the keys of all connections to this file, for debugging (default: the file that `--keylog` or SSLKEYLOGFILE names)
----@field ignore_errors? true|(string|qn.Error|{[1]: string, [2]: qn.Certificate})[] errors that are no reason to end, if all of a handshake are among them: codes, errors, {code, certificate}; true: all
+---@field ignore_errors? boolean|(string|qn.Error|{[1]: string, [2]: qn.Certificate})[] errors that are no reason to end, if all of a handshake are among them: codes, errors, {code, certificate}; true: all; false: none
 ---@field pin_sha256? string|string[] SHA-256 of a public key (SubjectPublicKeyInfo) that must be in the chain: hexadecimal, Base64 or 32 bytes
 
 ---What is taken where a configuration is made, and by the client's side of one connection.

@@ -325,6 +325,11 @@ int qn_tls_config_set_ignore(qn_tls_config_t *c, const qn_tls_ignore_t *list, si
   return rc < 0 ? rc : qn__tls_ignores_set(&c->ignore, list, n, false);
 }
 
+int qn_tls_config_set_ignore_all(qn_tls_config_t *c, bool on)
+{
+  return set_flag(c, &c->ignore_all, on);
+}
+
 int qn_tls_config_set_pins(qn_tls_config_t *c, const uint8_t (*pins)[32], size_t n)
 {
   int rc = begin_set(c);
@@ -468,6 +473,7 @@ qn_tls_config_t *qn_tls_config_copy(const qn_tls_config_t *c)
   to->no_tickets = c->no_tickets;
   to->ocsp = c->ocsp;
   to->client_order = c->client_order;
+  to->ignore_all = c->ignore_all;
   to->alpn_fn = c->alpn_fn;
   to->alpn_arg = c->alpn_arg;
   memcpy(to->keys, c->keys, sizeof to->keys);

@@ -52,7 +52,7 @@ struct qn_tls_config {
   qn_certs_t ca;
   char **ca_paths;
   size_t ca_path_count;
-  bool own_ca, system_ca, no_sessions, no_tickets, keys_given, client_order;
+  bool own_ca, system_ca, no_sessions, no_tickets, keys_given, client_order, ignore_all;
   qn_tls_ocsp_t ocsp;
   qn__tls_ignores_t ignore;
   uint8_t (*pins)[32];

@@ -73,8 +73,9 @@ qn_tls_error_t qn_tls_error_at(const qn_tls_t *t, size_t i)
 
 static bool ignored(const qn_tls_t *t, const qn__tls_fault_t *f)
 {
-  return t->ignore_all || qn__tls_ignores_has(&t->ignore, f->err, f->cert) ||
-         qn__tls_ignores_has(&qn__tls_effective(t)->ignore, f->err, f->cert);
+  const qn_tls_config_t *c = qn__tls_effective(t);
+  return t->ignore_all || c->ignore_all || qn__tls_ignores_has(&t->ignore, f->err, f->cert) ||
+         qn__tls_ignores_has(&c->ignore, f->err, f->cert);
 }
 
 static const qn__tls_fault_t *first_serious(const qn_tls_t *t)

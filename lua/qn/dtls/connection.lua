@@ -89,9 +89,6 @@ function M.shake(endpoint, config, rest, how)
     return nil, err
   end
   local g <close> = setmetatable({ connection = connection }, guard)
-  if rest.ignore then
-    core.dtls_ignore_all(connection)
-  end
   while true do
     local result, what = core.dtls_shake(connection, how.left(), at)
     if result == true then

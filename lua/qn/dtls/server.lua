@@ -87,8 +87,7 @@ end
 function asks.verify(server, peer, errors)
   local a <close> = setmetatable({ connection = peer, value = false }, answer)
   local own = core.dtls_own(server)
-  a.value = core.tls_own(own.config).ignore_errors == true
-    or own.opts.on_ssl_errors ~= nil and own.opts.on_ssl_errors(errors, peer) == true
+  a.value = own.opts.on_ssl_errors(errors, peer) == true
 end
 
 local function take_notes(server)
@@ -129,7 +128,7 @@ local function asks_something(config, opts)
   for _, other in pairs(type(fields.sni) == "table" and fields.sni or {}) do
     core.dtls_know(other)
   end
-  return type(fields.sni) == "function", fields.ignore_errors == true or opts.on_ssl_errors ~= nil
+  return type(fields.sni) == "function", opts.on_ssl_errors ~= nil
 end
 
 -- Serving -------------------------------------------------------------------------------------------

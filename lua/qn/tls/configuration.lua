@@ -65,6 +65,10 @@ function setters.alpn(config, value)
   set(config, "alpn", type(value) == "function" and "alpn_choice" or "alpn", value)
 end
 
+function setters.ignore_errors(config, value)
+  set(config, "ignore_errors", "ignore", value)
+end
+
 function setters.openssl(config, value)
   local names = {}
   for name in pairs(value) do
@@ -81,12 +85,6 @@ function setters.sni(config, value)
     for name, other in pairs(value) do
       set(config, "sni", "sni", name, other)
     end
-  end
-end
-
-function setters.ignore_errors(config, value)
-  if value ~= true then
-    set(config, "ignore_errors", "ignore", value)
   end
 end
 
@@ -325,7 +323,6 @@ local function resolve(value)
     end
   end
   local fields = core.tls_own(config)
-  rest.ignore = fields.ignore_errors == true or nil
   rest.sni = type(fields.sni) == "function" and fields.sni or nil
   return config, rest
 end
@@ -336,7 +333,7 @@ end
 ---@param where string the function, as the user writes it
 ---@param level? integer 2, the default, is the caller
 ---@return qn.TlsConfiguration? configuration
----@return table|qn.Error rest {server_name, verify_name, session, timeout, server, ignore, sni}
+---@return table|qn.Error rest {server_name, verify_name, session, timeout, server, sni}
 local function from(value, where, level)
   level = level or 2
   if type(value) == "table" then

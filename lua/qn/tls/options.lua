@@ -308,13 +308,13 @@ function plain.pin_sha256(option, value)
   return out
 end
 
----The list that core.tls_ignore takes, of what `ignore_errors` and `ignore_ssl_errors` take; `true` stays.
+---The list that core.tls_ignore takes, of what `ignore_errors` and `ignore_ssl_errors` take; booleans stay.
 ---Throws a string that says what is wrong.
 ---@param value any
----@return table|true
+---@return table|boolean
 function M.ignore_list(value)
-  if value == true then
-    return true
+  if type(value) == "boolean" then
+    return value
   end
   local out = {}
   for i, item in ipairs(value) do
@@ -338,9 +338,6 @@ function M.ignore_list(value)
 end
 
 function plain.ignore_errors(option, value)
-  if value == false then
-    return nil
-  end
   local ok, list = pcall(M.ignore_list, value)
   if not ok then
     misuse("option '%s': %s", option, list)

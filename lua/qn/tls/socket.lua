@@ -42,7 +42,7 @@ end
 -- What core.tls_start takes. `at`: text that tells peers apart.
 local function start_options(rest, name, at)
   if rest.server then
-    return { server = true, ask_sni = rest.sni ~= nil, ignore = rest.ignore }
+    return { server = true, ask_sni = rest.sni ~= nil }
   end
   local server_name = rest.server_name or rest.server_name == nil and name or nil
   local verify_name = rest.verify_name
@@ -54,7 +54,6 @@ local function start_options(rest, name, at)
     verify_name = verify_name or "",
     peer = at and ("%s|%s|%s"):format(at, server_name or "", verify_name or ""),
     session = rest.session,
-    ignore = rest.ignore,
   }, verify_name
 end
 
@@ -81,11 +80,7 @@ local function handshake(stream, config, rest, op, name, at, limit, peer)
     timeout = HANDSHAKE_S
   end
   o.timeout = shorter(timeout, limit)
-  local ignore = before[stream]
-  if ignore then
-    before[stream] = nil
-    o.ignore = (o.ignore == true or ignore == true) or ignore
-  end
+  o.ignore, before[stream] = before[stream], nil
   local old, layer = used[stream], core.tls_state(stream)
   used[stream] = config
   local _ <close> = o.ask_sni and setmetatable({ stream = stream }, end_of_choice) or nil

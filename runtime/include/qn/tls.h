@@ -116,6 +116,8 @@ typedef struct qn_tls_ignore {
   qn_cert_t *cert;
 } qn_tls_ignore_t;
 QN_API int qn_tls_config_set_ignore(qn_tls_config_t *c, const qn_tls_ignore_t *list, size_t n);
+/* Every error (default: false). It counts beside the list. */
+QN_API int qn_tls_config_set_ignore_all(qn_tls_config_t *c, bool on);
 /* SHA-256 of a SubjectPublicKeyInfo that must occur in the chain: n times 32 bytes. Checked in
  * modes QUERY and PEER, beside everything else. */
 QN_API int qn_tls_config_set_pins(qn_tls_config_t *c, const uint8_t (*pins)[32], size_t n);
