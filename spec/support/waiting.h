@@ -1,6 +1,6 @@
 /*
- * An operation that a C test waits for: what it is given to say that it is done, and turning the loop until
- * it is. Included once by tests that use a loop; the operation is the test's.
+ * An operation that a C test waits for: what it is given to say that it is done, and turning the
+ * loop until it is. For tests of what the pool does; the operation and the loop are the test's.
  */
 #ifndef QN_SPEC_WAITING_H
 #define QN_SPEC_WAITING_H
