@@ -23,8 +23,8 @@ struct qn__tls_conf {
   pair_t items[QN_TLS_CONF_MAX];
 };
 
-/* 1, 2 used; -2 no such command; -3 no value; 0 the value is wrong. */
-static int run(SSL_CTX *ctx, const char *name, const char *value)
+/* On one of both. 1, 2 used; -2 no such command; -3 no value; 0 the value is wrong. */
+static int run(SSL_CTX *ctx, SSL *ssl, const char *name, const char *value)
 {
   SSL_CONF_CTX *conf = SSL_CONF_CTX_new();
   if (conf == NULL) {
@@ -32,7 +32,11 @@ static int run(SSL_CTX *ctx, const char *name, const char *value)
   }
   SSL_CONF_CTX_set_flags(conf, SSL_CONF_FLAG_FILE | SSL_CONF_FLAG_SHOW_ERRORS |
                                    SSL_CONF_FLAG_CLIENT | SSL_CONF_FLAG_SERVER);
-  SSL_CONF_CTX_set_ssl_ctx(conf, ctx);
+  if (ssl != NULL) {
+    SSL_CONF_CTX_set_ssl(conf, ssl);
+  } else {
+    SSL_CONF_CTX_set_ssl_ctx(conf, ctx);
+  }
   int rc = SSL_CONF_cmd(conf, name, value);
   if (rc > 0 && !SSL_CONF_CTX_finish(conf)) {
     rc = 0;
@@ -50,7 +54,7 @@ static int try_out(qn_tls_config_t *c, const char *name, const char *value)
   }
   /* How to verify has options of its own. */
   bool ours = strcasecmp(name, "VerifyMode") == 0;
-  int rc = ours ? -2 : run(ctx, name, value);
+  int rc = ours ? -2 : run(ctx, NULL, name, value);
   SSL_CTX_free(ctx);
   ERR_clear_error();
   switch (rc) {
@@ -95,11 +99,11 @@ int qn_tls_config_add_openssl(qn_tls_config_t *c, const char *name, const char *
   return 0;
 }
 
-int qn__tls_conf_use(qn_tls_config_t *c, SSL_CTX *ctx)
+int qn__tls_conf_use(qn_tls_config_t *c, SSL_CTX *ctx, SSL *ssl)
 {
   for (size_t i = 0; c->conf != NULL && i < c->conf->count; i++) {
     const pair_t *p = &c->conf->items[i];
-    if (run(ctx, p->name, p->value) <= 0) {
+    if (run(ctx, ssl, p->name, p->value) <= 0) {
       return qn__tls_config_fail(c, qn__ossl_fail(QN_E_TLS_CONFIG),
                                  "OpenSSL refuses \"%s\" for the command \"%s\"", p->value,
                                  p->name);

@@ -111,7 +111,7 @@ bool qn__tls_memo_fits(SSL_SESSION *session, const qn_tls_config_t *c, bool serv
 void qn__tls_staple_setup(const qn_tls_config_t *c, SSL_CTX *ctx);
 
 /* conf.c */
-int qn__tls_conf_use(qn_tls_config_t *c, SSL_CTX *ctx);
+int qn__tls_conf_use(qn_tls_config_t *c, SSL_CTX *ctx, SSL *ssl);
 void qn__tls_conf_free(qn_tls_config_t *c);
 int qn__tls_conf_copy(qn_tls_config_t *to, const qn_tls_config_t *from);
 

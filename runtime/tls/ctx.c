@@ -151,7 +151,7 @@ static int set_up(qn_tls_config_t *c, SSL_CTX *ctx, bool server)
   SSL_CTX_set_max_cert_list(ctx, QN_TLS_CHAIN_MAX);
   SSL_CTX_set_read_ahead(ctx, 0);
   int rc = set_lists(c, ctx);
-  rc = rc == 0 ? qn__tls_conf_use(c, ctx) : rc;
+  rc = rc == 0 ? qn__tls_conf_use(c, ctx, NULL) : rc;
   SSL_CTX_set_options(ctx, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
                                SSL_OP_IGNORE_UNEXPECTED_EOF); /* bio.c knows better */
   SSL_CTX_clear_options(ctx, SSL_OP_ALLOW_UNSAFE_LEGACY_RENEGOTIATION |

@@ -27,7 +27,9 @@ int qn__tls_keylog_open(qn_tls_config_t *c)
 
 static void write_line(const SSL *ssl, const char *line)
 {
-  int fd = qn__tls_of_ssl(ssl)->config->keylog_fd;
+  const qn_tls_t *t = qn__tls_of_ssl(ssl);
+  const qn_tls_config_t *c = qn__tls_effective(t);
+  int fd = c->keylog_fd >= 0 ? c->keylog_fd : t->config->keylog_fd;
   struct iovec v[2] = {{(void *)(uintptr_t)line, strlen(line)}, {(void *)(uintptr_t) "\n", 1}};
   if (fd >= 0) {
     ssize_t n = writev(fd, v, 2);

@@ -147,6 +147,21 @@ static bool hello_name(SSL *ssl, char out[NAME_MAX_SIZE + 1])
          memchr(p + 5, 0, size) == NULL && host_name((const char *)p + 5, size, out);
 }
 
+/* What SSL_set_SSL_CTX leaves as it was. `old`: the options of the context before. */
+static bool switch_rest(qn_tls_t *t, qn_tls_config_t *c, SSL_CTX *ctx, uint64_t old)
+{
+  uint64_t own = SSL_get_options(t->ssl) & ~old; /* of DTLS */
+  bool ok = SSL_set_min_proto_version(t->ssl, (int)SSL_CTX_get_min_proto_version(ctx)) &&
+            SSL_set_max_proto_version(t->ssl, (int)SSL_CTX_get_max_proto_version(ctx)) &&
+            (c->ciphers == NULL || SSL_set_cipher_list(t->ssl, c->ciphers)) &&
+            (c->suites == NULL || SSL_set_ciphersuites(t->ssl, c->suites)) &&
+            (c->curves == NULL || SSL_set1_groups_list(t->ssl, c->curves)) &&
+            qn__tls_conf_use(c, NULL, t->ssl) == 0;
+  SSL_clear_options(t->ssl, SSL_get_options(t->ssl));
+  SSL_set_options(t->ssl, own | SSL_CTX_get_options(ctx));
+  return ok && SSL_set_num_tickets(t->ssl, SSL_CTX_get_num_tickets(ctx));
+}
+
 int qn__tls_switch(qn_tls_t *t, qn_tls_config_t *c)
 {
   SSL_CTX *ctx;
@@ -159,13 +174,10 @@ int qn__tls_switch(qn_tls_t *t, qn_tls_config_t *c)
     return rc;
   }
   STACK_OF(X509_NAME) *names = SSL_dup_CA_list(SSL_CTX_get_client_CA_list(ctx));
+  uint64_t old = SSL_CTX_get_options(SSL_get_SSL_CTX(t->ssl));
   bool ok = SSL_set_SSL_CTX(t->ssl, ctx) != NULL &&
             SSL_set1_verify_cert_store(t->ssl, SSL_CTX_get_cert_store(ctx)) &&
-            SSL_set_min_proto_version(t->ssl, (int)SSL_CTX_get_min_proto_version(ctx)) &&
-            SSL_set_max_proto_version(t->ssl, (int)SSL_CTX_get_max_proto_version(ctx));
-  ok = ok && (c->ciphers == NULL || SSL_set_cipher_list(t->ssl, c->ciphers)) &&
-       (c->suites == NULL || SSL_set_ciphersuites(t->ssl, c->suites)) &&
-       (c->curves == NULL || SSL_set1_groups_list(t->ssl, c->curves)) && qn__tls_psk_switch(t, c);
+            switch_rest(t, c, ctx, old) && qn__tls_psk_switch(t, c);
   SSL_set_verify(t->ssl, SSL_CTX_get_verify_mode(ctx), NULL);
   SSL_set_verify_depth(t->ssl, SSL_CTX_get_verify_depth(ctx));
   SSL_set_client_CA_list(t->ssl, names); /* takes it over; NULL: none */

@@ -1,6 +1,8 @@
 -- Options of TLS that were accepted and had no effect where they stood: `ignore_errors = false` left `true` as it
--- was; `ignore_errors = true` was that of the server, whatever the configuration of a name said.
+-- was; `ignore_errors = true` was that of the server, whatever the configuration of a name said; of the options for a
+-- name OpenSSL takes only some when the context is exchanged.
 local qn = require "qn"
+local throws = require "spec.support.throws"
 
 describe("options of TLS that had no effect", function()
   local cert, key, stranger, stranger_key
@@ -52,5 +54,45 @@ describe("options of TLS that had no effect", function()
     local strict = assert(qn.tls.configuration { cert = cert, key = key, verify = "peer" })
     assert.is_false(visit { verify = "peer", ignore_errors = true, sni = { ["b.test"] = strict } })
     assert.is_false(visit { verify = "peer", ignore_errors = true, sni = function() return strict end })
+  end)
+
+  it("options of a name count although the server has others", function()
+    local function named(options, more, client)
+      local given = { sni = { ["b.test"] = options } }
+      for name, value in pairs(more or {}) do
+        given[name] = value
+      end
+      return select(2, visit(given, client))
+    end
+    local aes128, aes256 = "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"
+    local client = { max_version = "1.2", ciphers = { aes128, aes256 } }
+    local both = { ciphers = { aes256, aes128 } }
+    assert.equal(aes256, named({ cipher_preference = "server" }, both, client).cipher)
+    assert.equal(aes128, named({ cipher_preference = "client" }, both, client).cipher)
+    both.cipher_preference = "client"
+    assert.equal(aes256, named({ cipher_preference = "server" }, both, client).cipher)
+    assert.equal("P-384", named({ openssl = { Groups = "P-384" } }).ephemeral_key)
+    for _, version in ipairs { "1.2", "1.3" } do
+      assert.is_nil(named({ sessions = false }, {}, { max_version = version }).session)
+      assert.truthy(named({ sessions = true }, { sessions = false }, { max_version = version }).session)
+    end
+    local with = named({ tickets = true }, {}, { max_version = "1.2" }).session:export()
+    local without = named({ tickets = false }, {}, { max_version = "1.2" }).session:export()
+    assert.is_true(#without + 100 < #with)
+  end)
+
+  it("the keys of a name are written where its options say", function()
+    local path = os.tmpname()
+    visit { sni = { ["b.test"] = { keylog = path } } }
+    local file <close> = assert(io.open(path))
+    os.remove(path)
+    assert.truthy(file:read("a"):find("SERVER_TRAFFIC_SECRET_0", 1, true))
+  end)
+
+  it("what cannot belong to a name is unknown there", function()
+    for name, value in pairs { ticket_keys = { ("x"):rep(80) }, sni = function() end } do
+      throws.call(assert, "option 'sni'.*unknown option '" .. name, qn.tls, "configuration",
+        { sni = { ["x.test"] = { [name] = value } } })
+    end
   end)
 end)

@@ -365,7 +365,7 @@ local function with(config, opts)
 end
 
 local CHOSEN <const> = { tls = { type = "userdata|boolean" } }
-for name, rule in pairs(RULES) do
+for name, rule in pairs(given.NAMED) do
   CHOSEN[name] = rule
 end
 

@@ -41,6 +41,11 @@ local CONNECTION <const> = {
 }
 local START <const> = { server = { type = "boolean" }, timeout = { type = "seconds" },
   tls = { type = "boolean|userdata" } }
+-- Of what serves a name: tickets are the server's, and there are no names below names.
+local NAMED <const> = {}
+for name, rule in pairs(RULES) do
+  NAMED[name] = name ~= "sni" and name ~= "ticket_keys" and rule or nil
+end
 local ALL, STARTING <const> = {}, {}
 for _, rules in ipairs { RULES, CONNECTION, START } do
   for name, rule in pairs(rules) do
@@ -355,7 +360,7 @@ function plain.sni(option, value)
       misuse("option '%s': a host name expected, got %s", option, type(name))
     end
     if type(other) == "table" then
-      other = options.check(other, RULES, ("option 'sni', '%s'"):format(name), 0)
+      other = options.check(other, NAMED, ("option 'sni', '%s'"):format(name), 0)
     elseif not is(other, "configuration") then
       misuse("option '%s': options or a configuration expected for '%s', got %s", option, name,
         type(other))
@@ -444,6 +449,6 @@ function M.beneath(own, opts)
   return out
 end
 
-M.RULES, M.CONNECTION, M.STARTING, M.ALL = RULES, CONNECTION, STARTING, ALL
+M.RULES, M.NAMED, M.CONNECTION, M.STARTING, M.ALL = RULES, NAMED, CONNECTION, STARTING, ALL
 
 return M

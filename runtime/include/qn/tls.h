@@ -173,7 +173,7 @@ QN_API int qn_tls_config_set_ticket_keys(qn_tls_config_t *c, const uint8_t (*key
 /* Servers: which configuration serves a name: "www.example.org" or "*.example.org" (one label).
  * Allowed at any time, so certificates can be changed while connections go on; `other` == NULL
  * removes the name. Others get `c` itself. QN_E_INVALID: not a name, or other == c. Of `other`
- * counts: certificates, versions, ciphers, verification, client CAs, ALPN. */
+ * everything counts but its ticket keys. */
 QN_API int qn_tls_config_set_sni(qn_tls_config_t *c, const char *name, qn_tls_config_t *other);
 
 /* Writes the keys of every connection to this file (appended, made with mode 0600): for debugging
