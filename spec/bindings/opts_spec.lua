@@ -43,7 +43,7 @@ describe("options of a C binding", function()
     assert.equal("timeout", err.kind)
     assert.same({ timeout = 0.001 }, setmetatable(opts, nil))
     local ops = qn.stats().ops
-    pcall(b.read, b, 1, { timeout = -1 })
+    assert.is_false((pcall(b.read, b, 1, { timeout = -1 })))
     assert.equal(ops, qn.stats().ops)
   end)
 
