@@ -95,4 +95,24 @@ describe("options of TLS that had no effect", function()
         { sni = { ["x.test"] = { [name] = value } } })
     end
   end)
+
+  it("options of the other side are misuse, with DTLS too", function()
+    local server <close> = assert(qn.dtls.listen("127.0.0.1", 0, { cert = cert, key = key }))
+    local given = { sni = {}, client_ca = cert, ticket_keys = { ("x"):rep(80) }, ocsp_staple = "x",
+      psk_hint = "h", cipher_preference = "client" }
+    for name, value in pairs(given) do
+      throws.call(assert, "option '" .. name .. "' is for servers", qn.dtls, "connect", "127.0.0.1", server:port(),
+        { [name] = value })
+    end
+    throws.call(assert, "a function is for servers", qn.dtls, "connect", "127.0.0.1", server:port(),
+      { alpn = function() end })
+    throws.call(assert, "option 'ocsp' is for clients", qn.dtls, "listen", "127.0.0.1", 0,
+      { cert = cert, key = key, ocsp = "require" })
+    throws.method(assert, "option 'ocsp' is for clients", server, "configure", { ocsp = "require" })
+    local a, b = qn.pair()
+    throws.method(assert, "option 'ocsp' is for clients", a, "start_tls",
+      { server = true, cert = cert, key = key, ocsp = "require" })
+    a:close()
+    b:close()
+  end)
 end)

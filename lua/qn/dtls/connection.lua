@@ -7,6 +7,7 @@
 local core = require "qn.core"
 local configuration = require "qn.tls.configuration"
 local events = require "qn.events"
+local given = require "qn.tls.options"
 local options = require "qn.options"
 
 local M = {}
@@ -54,10 +55,8 @@ M.tls_options = tls_options
 ---The configuration of a connect, and what belongs to this connection; nil, err.
 function M.configuration(opts, host, where, level)
   local config, rest = configuration.from(tls_options(opts), where, level + 1)
-  if config and not host and not rest.server_name and rest.verify_name == nil
-    and (config.verify == "auto" or config.verify == "peer") then
-    error(where .. ": option 'server_name' is missing: the certificate must be for some name"
-      .. " (verify_name = false accepts any)", level + 1)
+  if config then
+    given.check_role(opts, config, rest, host, where, level + 1)
   end
   return config, rest
 end

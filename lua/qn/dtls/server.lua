@@ -8,6 +8,7 @@ local core = require "qn.core"
 local configuration = require "qn.tls.configuration"
 local connection = require "qn.dtls.connection"
 local events = require "qn.events"
+local given = require "qn.tls.options"
 local options = require "qn.options"
 require "qn.server"
 
@@ -37,13 +38,15 @@ M.RULES = {
   on_ssl_errors = { type = "function" },
 }
 
+local SERVING <const> = { server = true }
+
 ---The configuration of a server; nil, err.
 function M.configuration(opts, where, level)
   if opts.cookies == false and (opts.cookie_secret or opts.cookie_digest) then
     error(where .. ": options 'cookie_secret' and 'cookie_digest' need cookies", level + 1)
   end
-  local given = connection.tls_options(opts)
-  return configuration.from(given, where, level + 1)
+  given.check_role(opts, nil, SERVING, nil, where, level + 1)
+  return configuration.from(connection.tls_options(opts), where, level + 1)
 end
 
 -- Questions -----------------------------------------------------------------------------------------
@@ -269,6 +272,7 @@ function Server:configure(opts)
   local value = opts
   if type(opts) == "table" then
     options.check(opts, SETTINGS, "configure")
+    given.check_role(opts, nil, SERVING, nil, "configure", 2)
     value = {}
     for name, v in pairs(opts) do
       value[name] = v

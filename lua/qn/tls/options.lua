@@ -1,8 +1,8 @@
 ---What TLS options may be: rules, files read, values made of text.
 ---
----Used by lua/qn/tls/configuration.lua only. Each option has a rule and, where needed, a function in
----`plain` that makes it what core.tls_set takes. Must not keep anything. Invariant: misuse is thrown,
----what a file or text may cause becomes nil and an error.
+---Used by lua/qn/tls/configuration.lua; `check_role` by whatever begins connections. Each option has a rule
+---and, where needed, a function in `plain` that makes it what core.tls_set takes. Must not keep anything.
+---Invariant: misuse is thrown, what a file or text may cause becomes nil and an error.
 
 local core = require "qn.core"
 local options = require "qn.options"
@@ -447,6 +447,33 @@ function M.beneath(own, opts)
   end
   out.tls = next(tls) and tls or true
   return out
+end
+
+local SERVERS_ONLY <const> = { "sni", "client_ca", "ticket_keys", "ocsp_staple", "psk_hint",
+  "cipher_preference" }
+local CLIENTS_ONLY <const> = { "server_name", "verify_name", "session", "ocsp" }
+
+-- What was given must do something; and a client needs to know whom it wants: a name of its own, or that of the
+-- connection. Misuse blames `level` (as for an error where this is called).
+function M.check_role(opts, config, rest, name, where, level)
+  local others = rest.server and CLIENTS_ONLY or SERVERS_ONLY
+  for _, option in ipairs(type(opts) == "table" and others or {}) do
+    if opts[option] ~= nil then
+      local whose = rest.server and "clients" or "servers"
+      error(("%s: option '%s' is for %s"):format(where, option, whose), level + 1)
+    end
+  end
+  if rest.server then
+    return
+  elseif type(core.tls_own(config).alpn) == "function" then
+    error(where .. ": option 'alpn': a function is for servers, clients have a list", level + 1)
+  elseif rest.server_name or rest.verify_name ~= nil or name then
+    return
+  end
+  if config.verify == "auto" or config.verify == "peer" then
+    error(where .. ": option 'server_name' is missing: the certificate must be for some name"
+      .. " (verify_name = false accepts any)", level + 1)
+  end
 end
 
 M.RULES, M.NAMED, M.CONNECTION, M.STARTING, M.ALL = RULES, NAMED, CONNECTION, STARTING, ALL

@@ -94,32 +94,6 @@ local function handshake(stream, config, rest, op, name, at, limit, peer)
   return nil, err
 end
 
-local SERVERS_ONLY <const> = { "sni", "client_ca", "ticket_keys", "ocsp_staple", "psk_hint",
-  "cipher_preference" }
-local CLIENTS_ONLY <const> = { "server_name", "verify_name", "session" }
-
--- What was given must do something; and a client needs to know whom it wants.
-local function check_role(opts, config, rest, name, where, level)
-  local others = rest.server and CLIENTS_ONLY or SERVERS_ONLY
-  for _, option in ipairs(type(opts) == "table" and others or {}) do
-    if opts[option] ~= nil then
-      local whose = rest.server and "clients" or "servers"
-      error(("%s: option '%s' is for %s"):format(where, option, whose), level + 1)
-    end
-  end
-  if rest.server then
-    return
-  elseif type(core.tls_own(config).alpn) == "function" then
-    error(where .. ": option 'alpn': a function is for servers, clients have a list", level + 1)
-  elseif rest.server_name or rest.verify_name ~= nil or name then
-    return
-  end
-  if config.verify == "auto" or config.verify == "peer" then
-    error(where .. ": option 'server_name' is missing: the certificate must be for some name"
-      .. " (verify_name = false accepts any)", level + 1)
-  end
-end
-
 ---@class qn.StartTlsOptions: qn.TlsOptions
 ---@field server? boolean be the server of this connection (default false)
 ---@field timeout? number|false seconds for the handshake (default 10)
@@ -150,7 +124,7 @@ function Stream:start_tls(opts)
     return nil, rest
   end
   local name = not rest.server and name_of(self) or nil
-  check_role(opts, config, rest, name, "start_tls", 2)
+  given.check_role(opts, config, rest, name, "start_tls", 2)
   local port = name and self:peer_port()
   return handshake(self, config, rest, "start_tls", name, port and ("%s:%d"):format(name, port))
 end
@@ -299,7 +273,7 @@ local function read_options(value, host)
   if config and rest.server then
     error("connect: option 'server' is for start_tls", 0)
   elseif config then
-    check_role(value, config, rest, host, "connect", -1)
+    given.check_role(value, config, rest, host, "connect", -1)
   end
   return config, rest
 end
