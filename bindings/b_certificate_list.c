@@ -20,19 +20,25 @@ static void push_slice(lua_State *L, qn_slice_t s)
 
 /* --- distinguished names ---------------------------------------------------------------------- */
 
+/* A table of `room` fields with what attributes and extensions have in common. */
+static void push_entry(lua_State *L, const qn_cert_entry_t *e, int room)
+{
+  lua_createtable(L, 0, room);
+  lua_pushstring(L, e->id);
+  lua_setfield(L, -2, "oid");
+  lua_pushstring(L, e->name);
+  lua_setfield(L, -2, "name");
+  push_slice(L, e->value);
+  lua_setfield(L, -2, "value");
+}
+
 int qnl_push_attributes(lua_State *L)
 {
   const qn_cert_list_t *list = lua_touserdata(L, 1);
   lua_createtable(L, (int)list->count, 0);
   for (size_t i = 0; i < list->count; i++) {
     const qn_cert_entry_t *e = &list->items[i];
-    lua_createtable(L, 0, 4);
-    lua_pushstring(L, e->id);
-    lua_setfield(L, -2, "oid");
-    lua_pushstring(L, e->name);
-    lua_setfield(L, -2, "name");
-    push_slice(L, e->value);
-    lua_setfield(L, -2, "value");
+    push_entry(L, e, 4);
     lua_pushinteger(L, e->set);
     lua_setfield(L, -2, "set");
     lua_rawseti(L, -2, (lua_Integer)i + 1);
@@ -276,13 +282,7 @@ int qnl_push_extensions(lua_State *L)
   lua_createtable(L, (int)list->count, 0);
   for (size_t i = 0; i < list->count; i++) {
     const qn_cert_entry_t *e = &list->items[i];
-    lua_createtable(L, 0, 6);
-    lua_pushstring(L, e->id);
-    lua_setfield(L, -2, "oid");
-    lua_pushstring(L, e->name);
-    lua_setfield(L, -2, "name");
-    push_slice(L, e->value);
-    lua_setfield(L, -2, "value");
+    push_entry(L, e, 6);
     push_slice(L, e->text);
     lua_setfield(L, -2, "text");
     lua_pushboolean(L, e->critical);
