@@ -47,6 +47,16 @@ static int core_tls_functions(lua_State *L)
 
 /* --- questions ------------------------------------------------------------------------------- */
 
+/* The function that answers, the stream at `stream` and what is asked; a value goes behind them. */
+static void begin_question(lua_State *L, int stream, const char *what)
+{
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &key_functions);
+  lua_getfield(L, -1, "question");
+  lua_replace(L, -2);
+  lua_pushvalue(L, stream);
+  lua_pushstring(L, what);
+}
+
 /* Protected. Argument: the connection. */
 static int ask(lua_State *L)
 {
@@ -60,20 +70,12 @@ static int ask(lua_State *L)
   bool sni = conn->asked_sni, verify = conn->asked_verify;
   conn->asked_sni = conn->asked_verify = false;
   if (sni) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &key_functions);
-    lua_getfield(L, -1, "question");
-    lua_replace(L, -2);
-    lua_pushvalue(L, stream);
-    lua_pushliteral(L, "sni");
-    lua_pushstring(L, conn->name);
+    begin_question(L, stream, "sni");
+    lua_pushstring(L, qn_tls_server_name(conn->t));
     lua_call(L, 3, 0);
   }
   if (verify) {
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &key_functions);
-    lua_getfield(L, -1, "question");
-    lua_replace(L, -2);
-    lua_pushvalue(L, stream);
-    lua_pushliteral(L, "verify");
+    begin_question(L, stream, "verify");
     qnl_push_tls_errors(L, conn->t);
     lua_call(L, 3, 0);
   }
@@ -104,9 +106,7 @@ static void run_questions(qn_ready_t *r)
 static void on_sni(qn_tls_t *t, const char *name, void *arg)
 {
   qnl_tls_conn_t *conn = arg;
-  (void)t;
-  qn_free(conn->name);
-  conn->name = name != NULL ? qn_strdup(name) : NULL;
+  (void)t, (void)name; /* qn_tls_server_name has it still when it is asked */
   conn->asked_sni = true;
   qn_ready_queue(conn->G->loop, &conn->ready);
 }
@@ -215,7 +215,6 @@ void qnl_tls_conn_free(qnl_tls_conn_t *conn)
     qn_tls_unhook(conn->t);
     qn_tls_release(conn->t);
   }
-  qn_free(conn->name);
   qn_free(conn);
 }
 

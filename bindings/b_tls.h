@@ -50,7 +50,6 @@ typedef struct qnl_tls_conn {
   qnl_stream_t *u;
   qnl_state_t *G;
   qn_ready_t ready;
-  char *name;                              /* of the SNI question, or NULL */
   void (*gone)(struct qnl_tls_conn *conn); /* it is freed; NULL: nobody needs to know */
   bool asked_sni, asked_verify;
 } qnl_tls_conn_t;

@@ -126,7 +126,7 @@ static void take_note(qnl_tls_server_t *srv, note_t *n, note_kind_t kind)
 static void on_hello(qn_tls_t *t, const char *name, void *arg)
 {
   incoming_t *inc = OF_CONN(arg);
-  inc->conn.name = name != NULL ? qn_strdup(name) : NULL;
+  (void)name;
   if (qnl_listener_observed(inc->srv->u, QNL_EVENT_HANDSHAKE_STARTED)) {
     take_note(inc->srv, &inc->note, NOTE_BEGIN);
   } else if (inc->gen->ask_sni) {
@@ -260,7 +260,7 @@ static int push_note(lua_State *L, incoming_t *inc, note_kind_t kind)
   case NOTE_SNI:
     push_shown(L, inc);
     lua_pushliteral(L, "sni");
-    lua_pushstring(L, inc->conn.name);
+    lua_pushstring(L, qn_tls_server_name(inc->conn.t));
     return 3;
   case NOTE_VERIFY:
     push_shown(L, inc);
