@@ -90,6 +90,9 @@ function M.export_pkcs12(opts)
   if not (opts.certificate or opts.key or (opts.chain and opts.chain[1])) then
     error("qn.tls.export_pkcs12: option 'certificate', 'key' or 'chain' is missing", 2)
   end
+  if opts.name and not (opts.certificate or opts.key) then
+    error("qn.tls.export_pkcs12: option 'name' needs option 'certificate' or 'key'", 2)
+  end
   if not is_short_text(opts.passphrase) then -- its text belongs into no message
     error("qn.tls.export_pkcs12: option 'passphrase' must be UTF-8 of at most 1024 bytes, without "
       .. "zeros", 2)
