@@ -115,4 +115,21 @@ describe("options of TLS that had no effect", function()
     a:close()
     b:close()
   end)
+
+  it("what belongs to a connection is checked when the configuration is made", function()
+    for pattern, given in pairs { ["must be a qn.TlsSession"] = { session = cert },
+      ["'server_name' must be a host name"] = { server_name = "" },
+      ["'verify_name' must be a host name"] = { verify_name = "a b" } } do
+      throws.call(assert, pattern, qn.tls, "configuration", given)
+      throws.method(assert, pattern, qn.tls.default_configuration(), "with", given)
+    end
+    local config, err = qn.tls.configuration { session = "no session" }
+    assert.is_nil(config)
+    assert.equal("invalid", err.kind)
+  end)
+
+  it("a name in a PKCS #12 file is that of a certificate or a key", function()
+    throws.call(assert, "'name' needs option 'certificate' or 'key'", qn.tls, "export_pkcs12",
+      { chain = { cert }, name = "x", passphrase = "p" })
+  end)
 end)

@@ -286,6 +286,25 @@ local function split(opts, rules)
   return settings, rest
 end
 
+-- What belongs to one connection; a session of bytes becomes one.
+local function check_connection(rest)
+  if type(rest.session) == "string" then
+    local session, err = core.tls_session(rest.session)
+    if not session then
+      fail("session", err)
+    end
+    rest.session = session
+  elseif rest.session ~= nil and not is(rest.session, "session") then
+    misuse("option 'session' must be a qn.TlsSession or its bytes, got %s", type(rest.session))
+  end
+  for _, name in ipairs { "server_name", "verify_name" } do
+    local text = rest[name]
+    if type(text) == "string" and (text == "" or #text > 255 or text:find "[%z\1-\32\127]") then
+      misuse("option '%s' must be a host name or an address", name)
+    end
+  end
+end
+
 local function resolve(value)
   local base, settings, rest = default, {}, {}
   if type(value) == "table" then
@@ -307,21 +326,7 @@ local function resolve(value)
       rest[name] = core.tls_own(base)[name]
     end
   end
-  if type(rest.session) == "string" then
-    local session, err = core.tls_session(rest.session)
-    if not session then
-      fail("session", err)
-    end
-    rest.session = session
-  elseif rest.session ~= nil and not is(rest.session, "session") then
-    misuse("option 'session' must be a qn.TlsSession or its bytes, got %s", type(rest.session))
-  end
-  for _, name in ipairs { "server_name", "verify_name" } do
-    local text = rest[name]
-    if type(text) == "string" and (text == "" or #text > 255 or text:find "[%z\1-\32\127]") then
-      misuse("option '%s' must be a host name or an address", name)
-    end
-  end
+  check_connection(rest)
   local fields = core.tls_own(config)
   rest.sni = type(fields.sni) == "function" and fields.sni or nil
   return config, rest
@@ -346,6 +351,7 @@ end
 -- `config` changed by checked options, those of connections included.
 local function with(config, opts)
   local settings, rest = split(opts, CONNECTION)
+  check_connection(rest)
   local fields = core.tls_own(config)
   for name in pairs(CONNECTION) do
     if rest[name] == nil then
