@@ -55,6 +55,7 @@ static int core_key(lua_State *L)
 {
   size_t size, pass_size = 0;
   const char *data = luaL_checklstring(L, 1, &size);
+  luaL_argexpected(L, lua_isnoneornil(L, 2) || lua_type(L, 2) == LUA_TSTRING, 2, "string");
   const char *pass = luaL_optlstring(L, 2, NULL, &pass_size);
   qnl_box_t *box = qnl_push_empty(L, &qnl_class_key);
   qn_key_t *k = NULL;
@@ -157,6 +158,7 @@ static int key_to_pem(lua_State *L)
   qnl_opt_value_t v[2];
   const qn_key_t *k = check(L);
   qn_key_seal_t seal = {0};
+  luaL_argexpected(L, lua_isnoneornil(L, 2) || lua_type(L, 2) == LUA_TSTRING, 2, "string");
   seal.pass = luaL_optlstring(L, 2, NULL, &seal.pass_size);
   qnl_opts(L, 3, "to_pem", desc, 2, v);
   luaL_argcheck(L, seal.pass == NULL || qn_key_is_private(k), 2,
