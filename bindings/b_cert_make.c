@@ -36,8 +36,10 @@ static void read_settings(lua_State *L, int idx, qn_cert_plan_t *plan)
   plan->key_usage = (uint32_t)luaL_optinteger(L, -1, 0);
   lua_getfield(L, idx, "digest");
   plan->digest = luaL_optstring(L, -1, NULL);
-  lua_getfield(L, idx, "pss");
-  plan->pss = lua_toboolean(L, -1) != 0;
+  lua_getfield(L, idx, "padding");
+  const char *padding = luaL_optstring(L, -1, "");
+  plan->pss = strcmp(padding, "pss") == 0;
+  plan->pkcs1 = strcmp(padding, "pkcs1") == 0;
 }
 
 static int say(qn_cert_plan_t *plan, const char *what, const char *text, size_t size,

@@ -57,6 +57,11 @@ static int check_signer(qn_cert_plan_t *plan, const qn_key_t *key)
     return qn__cert_refuse(&plan->why, QN_E_INVALID, "PSS is for RSA keys, this one is of type %s",
                            qn_key_type(key));
   }
+  if (plan->pkcs1 && id != EVP_PKEY_RSA) {
+    return qn__cert_refuse(&plan->why, QN_E_INVALID,
+                           "PKCS #1 padding is for keys of type rsa, this one is of type %s",
+                           qn_key_type(key));
+  }
   return 0;
 }
 

@@ -132,4 +132,18 @@ describe("options of TLS that had no effect", function()
     throws.call(assert, "'name' needs option 'certificate' or 'key'", qn.tls, "export_pkcs12",
       { chain = { cert }, name = "x", passphrase = "p" })
   end)
+
+  it("a padding that a key does not have is refused, whichever it is", function()
+    for _, how in ipairs { "rsa_pss", "ec" } do
+      local made, err = qn.tls.self_signed { names = "a", key = how, padding = "pkcs1" }
+      assert.is_nil(made)
+      assert.truthy(err.message:find("PKCS #1 padding is for keys of type rsa", 1, true), err.message)
+    end
+    assert(qn.tls.self_signed { names = "a", key = "rsa", padding = "pkcs1" })
+  end)
+
+  it("a passphrase is a string, no number", function()
+    throws.call(assert, "#2 to 'key' %(string expected, got number", qn.tls, "key", key:to_pem(), 5)
+    throws.method(assert, "#1 to 'to_pem' %(string expected, got number", key, "to_pem", 5)
+  end)
 end)

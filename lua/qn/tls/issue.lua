@@ -115,7 +115,7 @@ local function settings_of(opts, where, key_usage)
     lifetime = opts.days and math.ceil(math.min(opts.days * 86400, MAX_TIME)),
     serial = opts.serial and texts.serial(opts.serial), path_length = opts.path_length,
     key_usage = key_usage and texts.key_usage(key_usage, where), digest = opts.digest,
-    pss = opts.padding == "pss",
+    padding = opts.padding,
   }
 end
 

@@ -67,7 +67,7 @@ typedef struct qn_cert_plan {
   int path_length;    /* -1 = no limit */
   uint32_t key_usage; /* bits; 0 = what fits the type of the key */
   const char *digest; /* "sha256" "sha384" "sha512"; NULL = what fits the key that signs */
-  bool pss;           /* RSA keys: sign with PSS */
+  bool pss, pkcs1;    /* RSA keys: sign with this padding and no other; neither: the usual one */
   qn_cert_why_t why;  /* set when it is refused */
 } qn_cert_plan_t;
 QN_API void qn_cert_plan_init(qn_cert_plan_t *plan);
@@ -84,7 +84,7 @@ QN_API int qn_cert_make_for(qn_cert_plan_t *plan, const qn_csr_t *request, const
 
 /* --- requests --------------------------------------------------------------------------------- */
 
-/* Of a plan: what it says, ca, path_length, key_usage (0: not asked for), digest, pss. */
+/* Of a plan: what it says, ca, path_length, key_usage (0: not asked for), digest, pss, pkcs1. */
 QN_API int qn_csr_make(qn_cert_plan_t *plan, const qn_key_t *key, qn_csr_t **out);
 /* The first request of PEM text, or one in DER with nothing behind it. QN_E_CERT_FORMAT, _LIMIT. */
 QN_API int qn_csr_parse(const void *data, size_t size, qn_csr_t **out);
