@@ -10,6 +10,7 @@
 #include "sched.h"
 
 #include <string.h>
+#include <sys/random.h>
 
 struct qn_runtime {
   lua_State *L;
@@ -23,6 +24,23 @@ typedef struct setup {
   qn_runtime_t *rt;
   const qn_runtime_opts_t *opts;
 } setup_t;
+
+/* Lua seeds math.random from the time and an address: where the system gives the same addresses to
+ * every process, programs that begin in the same second would have the same numbers. The kernel's
+ * do not repeat. */
+static void seed_random(lua_State *L)
+{
+  lua_Integer seed[2];
+  if (getrandom(seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed) {
+    return; /* early at boot: Lua's own seed has to do */
+  }
+  lua_getglobal(L, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  lua_pushinteger(L, seed[0]);
+  lua_pushinteger(L, seed[1]);
+  lua_call(L, 2, 0);
+  lua_pop(L, 1);
+}
 
 /* Protected. */
 static int set_up(lua_State *L)
@@ -38,6 +56,7 @@ static int set_up(lua_State *L)
       lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
+    seed_random(L);
   }
   rt->G = qnl_state_new(L, s->opts->uv);
   rt->G->owner = &rt->G;

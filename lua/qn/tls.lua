@@ -40,7 +40,7 @@ local M = {}
 ---@field ocsp_staple? string servers: the OCSP answer to staple, DER
 ---@field psk? qn.TlsKeyChoice|{identity?: string, key?: string, keys?: table<string, string>} shared keys: a client's own, a server's table, or a function, which must not wait; 1 to 128 bytes, keys 16 to 64
 ---@field psk_hint? string servers, TLS 1.2: tells clients which identity to use
----@field sni? table<string, qn.TlsIdentity>|fun(name: string?, socket: qn.Stream): qn.TlsIdentity|false|nil servers: who serves a name; options (no `sni`, no `ticket_keys`) are laid on these; a function may wait; nil = this one, false = refuse
+---@field sni? table<string, qn.TlsIdentity>|fun(name: string?, socket: qn.Stream): qn.TlsIdentity|false|nil servers: who serves a name, its options on top of these; a function may wait; nil: this one, false: refuse
 ---@field client_ca? string|qn.Certificate|(string|qn.Certificate)[] servers: whose certificates clients are asked for
 ---@field keylog? string|false appends the keys of all connections to this file, for debugging (default: the file that `--keylog` or SSLKEYLOGFILE names)
 ---@field ignore_errors? boolean|(string|qn.Error|{[1]: string, [2]: qn.Certificate})[] errors that are no reason to end, if all of a handshake are among them: codes, errors, {code, certificate}; true: all; false: none

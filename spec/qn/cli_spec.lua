@@ -38,6 +38,21 @@ local function with_script(text, f)
 end
 
 describe("qnlua", function()
+  it("gives each process random numbers of its own, also where all have the same addresses", function()
+    local same = program.run { "setarch", "-R", "true" } == 0 -- refused where a sandbox forbids it
+    local words = { "env", qnlua, "-e", "print(math.random(0))" }
+    if same then
+      words = { "setarch", "-R", table.unpack(words, 2) }
+    end
+    local seen = {}
+    for i = 1, 4 do -- in less than a second, which Lua's own seed counts in
+      local status, out, err = program.run(words)
+      assert.equal(0, status, err)
+      assert.is_nil(seen[out], "the same as process " .. tostring(seen[out]))
+      seen[out] = i
+    end
+  end)
+
   it("runs code, loads modules, then the script, in the order of the options", function()
     with_script("print('script', x, lib.rep('a', 2), ...)", function(path)
       local status, out, err = q("-e", "print 'one'", "-l", "lib=string", "-ex = 5", path, "a", "b c")

@@ -123,13 +123,9 @@ local function start(make, probe, host)
       error(words, 0)
     end
     server.program = program.start(guarded(words))
-    local answered, err = pcall(program.until_true, words[1] .. " to answer", function()
-      if server.program:status() then
-        local out, text = server.program:output()
-        error(("%s has ended with status %d: %s%s"):format(words[1], server.program:status(), out,
-          text), 0)
-      end
-      return M.ask(server, probe, "TXT")
+    local answered, err = pcall(function()
+      server.program:wait_until_it_listens(server.port)
+      program.until_true(words[1] .. " to answer", function() return M.ask(server, probe, "TXT") end)
     end)
     if answered then
       settle(before)

@@ -127,7 +127,7 @@ local function start(words, port)
   self.program = program.start { "sh", "-c", 'f=$1; shift; exec "$@" <"$f"', "sh", pipe, table.unpack(words) }
   self.program.name = words[1]
   if port then
-    program.until_true(words[1] .. " to be bound", function() return program.udp_is_taken(port) end)
+    self.program:wait_until_it_listens(port, "udp")
   end
   return self
 end
@@ -143,18 +143,13 @@ Peer.__close = function(self)
   program.remove(self.folder)
 end
 
-local function free_port()
-  local socket <close> = assert(qn.udp.bind("127.0.0.1", 0))
-  return socket:local_port()
-end
-
 local function add(words, more)
   return table.move(more or {}, 1, #(more or {}), #words + 1, words)
 end
 
 ---`openssl s_server -dtls1_2`, with cookies; what clients send is printed, `say` goes to the client.
 function M.s_server(shop, more)
-  local port = free_port()
+  local port = program.free_port()
   return start(add({ "openssl", "s_server", "-dtls1_2", "-listen", "-accept", "127.0.0.1:" .. port, "-cert",
     shop:cert "server", "-key", shop:key "server", "-cert_chain", shop:rest "server" }, more), port)
 end
@@ -166,7 +161,7 @@ end
 
 ---`gnutls-serv --udp --echo`.
 function M.gnutls_serv(shop, more)
-  local port = free_port()
+  local port = program.free_port()
   return start(add({ "gnutls-serv", "--udp", "--echo", "-p", port, "--x509certfile", shop:chain "server",
     "--x509keyfile", shop:key "server" }, more), port)
 end

@@ -11,7 +11,13 @@ local Program = {}
 Program.__index = Program
 
 local PATIENCE <const> = 60 -- seconds; only a broken program ever takes that long
-local FIRST_PORT <const>, LAST_PORT <const> = 20000, 31999 -- no port that the kernel gives away
+-- Ports that the kernel does not give away, in blocks: the jobs of scripts/test have one each (QN_SLOT counts
+-- from 0), what is run by hand has the last, so that no two specs choose the same port at the same time.
+local FIRST_PORT <const>, BLOCK <const>, BLOCKS <const> = 20000, 1500, 8
+
+local slot = math.tointeger(tonumber(os.getenv("QN_SLOT") or "")) or BLOCKS - 1
+local base = FIRST_PORT + slot % BLOCKS * BLOCK
+local turn = math.random(0, BLOCK - 1) -- ports follow one another, so that none comes back soon
 
 local function quote(word)
   return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
@@ -46,24 +52,33 @@ function M.remove(folder)
   os.execute("rm -rf " .. quote(folder))
 end
 
----Whether a socket of UDP is bound to this port, of whatever program.
-function M.udp_is_taken(port)
-  local wanted = ("%04X"):format(port)
-  for _, path in ipairs { "/proc/net/udp", "/proc/net/udp6" } do
+-- The sockets in the system's tables that listen on this port (with UDP: are bound to it), of whatever program:
+-- a list of inodes.
+local function waiting_on(port, protocol)
+  local wanted = ("^%%s*%%d+: %%x+:%04X %%x+:%%x+ (%%x%%x)%s +(%%d+) "):format(port, (" +%S+"):rep(5))
+  local inodes = {}
+  for _, path in ipairs { "/proc/net/" .. protocol, "/proc/net/" .. protocol .. "6" } do
     for line in (slurp(path) or ""):gmatch("[^\n]+") do
-      if line:match("^%s*%d+: %x+:(%x+) ") == wanted then
-        return true
+      local state, inode = line:match(wanted)
+      if state and (protocol == "udp" or state == "0A") then
+        inodes[#inodes + 1] = inode
       end
     end
   end
-  return false
+  return inodes
+end
+
+---Whether a socket of UDP is bound to this port, of whatever program.
+function M.udp_is_taken(port)
+  return #waiting_on(port, "udp") > 0
 end
 
 ---A port that nobody uses now, neither with TCP nor with UDP, and that nobody gets who asks the kernel for
 ---any: neither another program, nor the connection to this port that is to be refused.
 function M.free_port()
-  for _ = 1, 1000 do
-    local port = math.random(FIRST_PORT, LAST_PORT)
+  for _ = 1, BLOCK do
+    turn = (turn + 1) % BLOCK
+    local port = base + turn
     local listener = qn.tcp.listen("127.0.0.1", port)
     if listener then
       listener:close()
@@ -151,6 +166,24 @@ end
 function Program:wait(patience)
   local status = M.until_true("the end of " .. self.name, function() return self:status() end, patience)
   return status, self:output()
+end
+
+---Waits until it listens on this port (with UDP: is bound to it), it and not another program that was quicker;
+---fails with what it says when it ends instead.
+---@param protocol "tcp"|"udp"?
+function Program:wait_until_it_listens(port, protocol)
+  local sure = qn.now() + 5 -- it would have ended if the port were another's, when nothing tells whose it is
+  M.until_true(self.name .. " to listen", function()
+    if self:status() then
+      error(("%s has ended with status %d: %s%s"):format(self.name, self:status(), self:output()), 0)
+    end
+    for _, inode in ipairs(waiting_on(port, protocol or "tcp")) do
+      local own = lines_of(("find /proc/%d/fd -lname 'socket:?%d?' 2>/dev/null"):format(self.pid, inode))
+      if own ~= "" or qn.now() > sure then
+        return true
+      end
+    end
+  end)
 end
 
 ---Sends a signal ("TERM" when none is given) and waits for the end.

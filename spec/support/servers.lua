@@ -1,7 +1,6 @@
 -- Real servers of the distribution for specs: each on a free port of 127.0.0.1, with all its files
--- in a scratch folder, ready to answer when the starter returns, stopped by its id at `<close>`.
+-- in a scratch folder, ready when the starter returns (it listens), stopped by its id at `<close>`.
 
-local qn = require "qn"
 local program = require "spec.support.program"
 
 local M = {}
@@ -16,22 +15,6 @@ local function write_file(path, text)
   assert(file:write(text))
 end
 
--- Waits until something accepts on the port; fails with what the program says when it ends instead.
-local function wait_until_it_answers(server)
-  program.until_true(server.program.name .. " to answer", function()
-    local status = server.program:status()
-    if status then
-      local out, err = server.program:output()
-      error(("%s has ended with status %d: %s%s"):format(server.program.name, status, out, err), 0)
-    end
-    local socket = qn.tcp.connect("127.0.0.1", server.port, { timeout = 5 })
-    if socket then
-      socket:close()
-    end
-    return socket
-  end)
-end
-
 -- `make(folder, port)` writes the files of the server and gives the words of its command. Between the choice
 -- of a port and its use somebody else may take it: then another one is tried.
 local function start(make)
@@ -40,7 +23,7 @@ local function start(make)
     local folder, port = program.scratch(), program.free_port()
     local server = { folder = folder, port = port, program = program.start(make(folder, port)) }
     setmetatable(server, Server)
-    local ok, err = pcall(wait_until_it_answers, server)
+    local ok, err = pcall(server.program.wait_until_it_listens, server.program, port)
     if ok then
       return server
     end

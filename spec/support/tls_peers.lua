@@ -12,18 +12,6 @@ local M = {}
 local Peer = {}
 Peer.__index = Peer
 
-local function listens(port)
-  local hex = (":%04X "):format(port)
-  for _, path in ipairs { "/proc/net/tcp", "/proc/net/tcp6" } do
-    for line in io.lines(path) do
-      if line:find(hex, 1, true) and line:find("^ *%d+: %x+" .. hex .. "%x+:0000 0A ") then
-        return true
-      end
-    end
-  end
-  return false
-end
-
 -- Starts it with a pipe as its input, which stays open until it is closed.
 local function start(words, port)
   local folder = program.scratch()
@@ -36,14 +24,7 @@ local function start(words, port)
   self.input:setvbuf("no")
   self.program.name = words[1]
   if port then
-    local ok, err = pcall(program.until_true, words[1] .. " to listen", function()
-      if self.program:status() then
-        local out, errors = self.program:output()
-        error(("%s has ended with status %d: %s%s"):format(words[1], self.program:status(), out,
-          errors), 0)
-      end
-      return listens(port)
-    end)
+    local ok, err = pcall(self.program.wait_until_it_listens, self.program, port)
     if not ok then
       self:stop()
       error(err, 0)

@@ -33,7 +33,8 @@ typedef enum qn_run_mode {
  * libraries; said on stderr). In a host's state `require "qn"` works from now on. */
 QN_API qn_runtime_t *qn_runtime_new(const qn_runtime_opts_t *opts);
 /* The state: push functions and values, register C functions, read globals. `qn` is a global of own
- * states. NULL when the host has closed its state. */
+ * states, and their math.random is seeded by the kernel. NULL when the host has closed its state.
+ */
 QN_API lua_State *qn_runtime_state(qn_runtime_t *rt);
 
 /* Load and run as a task until it and its children have ended. LUA_OK (0), or a Lua status with the
