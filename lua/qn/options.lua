@@ -179,7 +179,21 @@ local function fault(name, v, rule)
   return nil
 end
 
----Checks an options table against a descriptor. Throws at the first fault: not a table, an unknown
+-- descriptor -> the names that must be given
+local required = setmetatable({}, { __mode = "k" })
+
+local function required_of(descriptor)
+  local names = {}
+  for name, rule in next, descriptor do
+    if rule.required then
+      names[#names + 1] = name
+    end
+  end
+  required[descriptor] = names
+  return names
+end
+
+---Checks an options table against a descriptor, which is not changed after its first use. Throws at the first fault: not a table, an unknown
 ---key (naming the nearest known one), a wrong type, a value out of range or not in the list.
 ---Not to be called as a tail call: the level counts the function that calls it.
 ---@param opts table? what the caller gave
@@ -205,8 +219,8 @@ function M.check(opts, descriptor, where, level)
       error(where .. ": " .. message, level or 3)
     end
   end
-  for name, rule in next, descriptor do
-    if rule.required and opts[name] == nil then
+  for _, name in ipairs(required[descriptor] or required_of(descriptor)) do
+    if opts[name] == nil then
       error(("%s: option '%s' is missing"):format(where, name), level or 3)
     end
   end

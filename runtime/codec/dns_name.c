@@ -52,13 +52,22 @@ bool qn__dns_wire_equal(const uint8_t *a, size_t a_size, const uint8_t *b, size_
   if (a_size != b_size) {
     return false;
   }
-  for (size_t i = 0; i < a_size;
-       i++) { /* lengths are below the letters: they compare as they are */
+  if (memcmp(a, b, a_size) == 0) {
+    return true;
+  }
+  /* Lengths are below the letters: they compare as they are. */
+  for (size_t i = 0; i < a_size; i++) {
     if (a[i] != b[i] && lower(a[i]) != lower(b[i])) {
       return false;
     }
   }
   return true;
+}
+
+/* Letters, digits, hyphens, underscores: what nearly all names are made of. */
+static bool is_usual(uint8_t c)
+{
+  return (uint8_t)((c | 0x20) - 'a') < 26 || (uint8_t)(c - '0') < 10 || c == '-' || c == '_';
 }
 
 /* Bytes with a meaning of their own in zone files. */
@@ -110,7 +119,15 @@ size_t qn__dns_name_print(const uint8_t *wire, char *out)
       n++;
     }
     for (uint8_t left = *wire++; left > 0; left--) {
-      n += print_byte(*wire++, out != NULL ? out + n : NULL);
+      uint8_t c = *wire++;
+      if (!is_usual(c)) {
+        n += print_byte(c, out != NULL ? out + n : NULL);
+        continue;
+      }
+      if (out != NULL) {
+        out[n] = (char)c;
+      }
+      n++;
     }
   }
   if (out != NULL) {

@@ -18,10 +18,8 @@ void *qn__dns_take(qn__dns_arena_t *a, size_t size, size_t align)
 
 const char *qn__dns_take_name(qn__dns_arena_t *a, const uint8_t *wire)
 {
-  char *text = qn__dns_take(a, qn__dns_name_print(wire, NULL) + 1, 1);
-  if (text != NULL) {
-    qn__dns_name_print(wire, text);
-  }
+  char *text = a->base != NULL ? (char *)a->base + a->used : NULL;
+  a->used += qn__dns_name_print(wire, text) + 1;
   return text;
 }
 

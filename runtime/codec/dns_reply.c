@@ -19,6 +19,7 @@ typedef struct entry {
   size_t owner, data; /* where in the message */
   uint32_t ttl;
   uint16_t type, class, size;
+  bool of_question; /* the owner is a pointer to the question, as servers write it */
 } entry_t;
 
 typedef struct reply {
@@ -41,7 +42,14 @@ static int read_entry(const qn__dns_message_t *m, size_t *at, entry_t *e)
 {
   uint8_t wire[QN__DNS_WIRE];
   e->owner = *at;
-  if (qn__dns_name_read(m->data, m->size, at, wire) < 0 || m->size - *at < 10) {
+  /* The question has been read, and compared with ours. */
+  e->of_question = m->size - *at >= 2 && qn__dns_u16(m->data + *at) == (0xc000 | QN__DNS_HEAD);
+  if (e->of_question) {
+    *at += 2;
+  } else if (qn__dns_name_read(m->data, m->size, at, wire) < 0) {
+    return QN_E_DNS_REPLY;
+  }
+  if (m->size - *at < 10) {
     return QN_E_DNS_REPLY;
   }
   const uint8_t *p = m->data + *at;
@@ -62,6 +70,9 @@ static bool owned_by(const reply_t *r, const entry_t *e, size_t name)
 {
   uint8_t wire[QN__DNS_WIRE];
   size_t at = e->owner;
+  if (e->of_question && name == 0) {
+    return true;
+  }
   int n = qn__dns_name_read(r->m.data, r->m.size, &at, wire);
   return n > 0 && qn__dns_wire_equal(wire, (size_t)n, r->names[name], (size_t)r->name_size[name]);
 }
@@ -312,24 +323,22 @@ static int make(const reply_t *r, qn_dns_answer_t **out)
   return head.n > 0 ? 0 : QN_E_NO_DATA;
 }
 
-int qn_dns_parse(const uint8_t *data, size_t size, const char *name, uint16_t type,
-                 qn_dns_answer_t **out)
+int qn_dns_parse_wire(const uint8_t *data, size_t size, const uint8_t *name, size_t name_size,
+                      uint16_t type, qn_dns_answer_t **out)
 {
   reply_t r; /* large: only what is read before it is written is set */
   *out = NULL;
+  if (size > 65535 || name_size > QN__DNS_WIRE) {
+    return QN_E_LIMIT;
+  }
   r.m = (qn__dns_message_t){data, size};
   r.v = r.few;
   r.n = r.n_links = 0;
   r.soa.type = 0;
   r.type = type;
   r.any = type == QN_DNS_ANY;
-  r.name_size[0] = qn_dns_name_encode(name, r.names[0]);
-  if (r.name_size[0] < 0) {
-    return r.name_size[0];
-  }
-  if (size > 65535) {
-    return QN_E_LIMIT;
-  }
+  memcpy(r.names[0], name, name_size);
+  r.name_size[0] = (int)name_size;
   size_t at = 0;
   int rc = read_question(&r, &at);
   if (rc == 0) {
@@ -348,6 +357,15 @@ int qn_dns_parse(const uint8_t *data, size_t size, const char *name, uint16_t ty
     qn_free(r.v);
   }
   return rc;
+}
+
+int qn_dns_parse(const uint8_t *data, size_t size, const char *name, uint16_t type,
+                 qn_dns_answer_t **out)
+{
+  uint8_t wire[QN__DNS_WIRE];
+  *out = NULL;
+  int n = qn_dns_name_encode(name, wire);
+  return n < 0 ? n : qn_dns_parse_wire(data, size, wire, (size_t)n, type, out);
 }
 
 void qn_dns_answer_free(qn_dns_answer_t *answer) { qn_free(answer); }

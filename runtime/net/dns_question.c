@@ -150,14 +150,10 @@ static void on_reply(void *arg, int rc, const uint8_t *data, size_t size)
 {
   question_t *q = arg;
   qn__dns_t *d = q->dns;
-  char name[QN_DNS_NAME_TEXT];
-  size_t at = 0;
   if (rc == 0 && size >= HEAD && (data[2] & 2) != 0 && !q->tcp) {
     rc = TRUNCATED;
   } else if (rc == 0) {
-    rc = qn_dns_name_decode(q->node.name, q->node.size, &at, name);
-    QN__ASSERT(rc == 0);
-    rc = qn_dns_parse(data, size, name, q->node.type, &q->answer);
+    rc = qn_dns_parse_wire(data, size, q->node.name, q->node.size, q->node.type, &q->answer);
   }
   q->rc = rc;
   q->wire = size;

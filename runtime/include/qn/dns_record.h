@@ -105,6 +105,9 @@ typedef struct qn_dns_answer {
  * _REFUSED, QN_E_LIMIT, -ENOMEM. `size` up to 65,535. */
 QN_API int qn_dns_parse(const uint8_t *data, size_t size, const char *name, uint16_t type,
                         qn_dns_answer_t **out);
+/* The same for a name as qn_dns_name_encode gives it. */
+QN_API int qn_dns_parse_wire(const uint8_t *data, size_t size, const uint8_t *name,
+                             size_t name_size, uint16_t type, qn_dns_answer_t **out);
 QN_API void qn_dns_answer_free(qn_dns_answer_t *answer);
 
 /* "MX" -> 15, "TYPE65" -> 65, any case; 0 when unknown. Types that are not decoded are known, too.
