@@ -498,6 +498,7 @@ enum {
   F_PEER_PORT,
   F_LOCAL_ADDRESS,
   F_LOCAL_PORT,
+  F_ID,
   F_MTU,
   F_MAX_SIZE,
   F_PENDING,
@@ -537,6 +538,7 @@ static int dtls_fact(lua_State *L)
       lua_pushnil(L);
     }
     break;
+  case F_ID: lua_pushinteger(L, (lua_Integer)qn_dtls_id(a)); break;
   case F_MTU: lua_pushinteger(L, (lua_Integer)qn_dtls_mtu(a)); break;
   case F_MAX_SIZE: lua_pushinteger(L, (lua_Integer)qn_dtls_max_size(a)); break;
   case F_PENDING:
@@ -624,6 +626,7 @@ static const qnl_method_t dtls_methods[] = {{"recv", dtls_recv, 0},
                                             {"peer_port", dtls_fact, F_PEER_PORT},
                                             {"local_address", dtls_fact, F_LOCAL_ADDRESS},
                                             {"local_port", dtls_fact, F_LOCAL_PORT},
+                                            {"id", dtls_fact, F_ID},
                                             {"mtu", dtls_fact, F_MTU},
                                             {"max_size", dtls_fact, F_MAX_SIZE},
                                             {"pending_size", dtls_fact, F_PENDING},

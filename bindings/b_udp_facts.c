@@ -175,6 +175,12 @@ static int udp_descriptor(lua_State *L)
   return 1;
 }
 
+static int udp_id(lua_State *L)
+{
+  lua_pushinteger(L, (lua_Integer)qn_udp_id(qnl_check_udp(L, 1)->u));
+  return 1;
+}
+
 static int udp_stats(lua_State *L)
 {
   qn_udp_stats_t s;
@@ -202,6 +208,7 @@ const qnl_method_t qnl_udp_fact_methods[] = {{"join", udp_join, 0},
                                              {"local_port", udp_address, A_LOCAL_PORT},
                                              {"peer_address", udp_address, A_PEER_ADDRESS},
                                              {"peer_port", udp_address, A_PEER_PORT},
+                                             {"id", udp_id, 0},
                                              {"descriptor", udp_descriptor, 0},
                                              {"stats", udp_stats, 0},
                                              {NULL, NULL, 0}};

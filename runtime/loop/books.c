@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* qn/trace.h declares this with the types of the stream floor, which this floor must not include.
+/* qn/trace.h declares this with the types of a higher floor, which this floor must not include.
  */
 QN_API void qn_loop_set_trace(qn_loop_t *loop, qn__trace_fn fn, void *data);
 

@@ -145,6 +145,9 @@ static void drop_fd(qn_udp_t *u)
     return;
   }
   keep_drops(u);
+  if (u->traced) {
+    qn__udp_trace(u, QN_TRACE_CLOSE);
+  }
   u->watcher->u = NULL;
   uv_close((uv_handle_t *)&u->watcher->uv, on_watcher_closed);
   u->watcher = NULL;
@@ -182,6 +185,8 @@ static int take_fd(qn_udp_t *u, int fd, int domain)
   if (rc < 0) {
     u->fd = -1; /* it stays the caller's */
     drop_fd(u);
+  } else if (u->traced) {
+    qn__udp_trace(u, QN_TRACE_OPEN);
   }
   return rc;
 }
@@ -440,6 +445,8 @@ int qn_udp_new(qn_loop_t *loop, unsigned flags, qn_udp_t **out)
     return -ENOMEM;
   }
   u->loop = loop;
+  u->id = qn__loop_next_id(loop);
+  u->traced = qn__traced(loop);
   u->fd = -1;
   u->flags = flags;
   qn__list_init(&u->writers);

@@ -16,6 +16,7 @@ qn_udp_state_t qn_udp_state(const qn_udp_t *u)
 }
 
 int qn_udp_fd(const qn_udp_t *u) { return u->fd; }
+uint64_t qn_udp_id(const qn_udp_t *u) { return u->id; }
 
 int qn_udp_local_addr(const qn_udp_t *u, qn_addr_t *out)
 {

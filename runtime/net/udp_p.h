@@ -1,7 +1,8 @@
 /* udp_p.h: the inside of a datagram socket, shared by udp*.c only.
  *
  * udp.c makes and ends it and watches for readiness, udp_recv.c owns the batch, udp_send.c sends,
- * udp_group.c does multicast. Invariant: `fd` and `watcher` come and go together.
+ * udp_group.c does multicast, udp_trace.c reports. Invariant: `fd` and `watcher` come and go
+ * together.
  */
 #ifndef QN_UDP_P_H
 #define QN_UDP_P_H
@@ -11,6 +12,7 @@
 #include "base/assert.h"
 #include "loop/loop_i.h"
 #include "net/sockopt.h"
+#include "net/trace.h"
 
 typedef struct qn__udp_watcher qn__udp_watcher_t;
 typedef struct qn__udp_area qn__udp_area_t;
@@ -25,6 +27,7 @@ typedef struct qn__udp_item {
 
 struct qn_udp {
   qn_loop_t *loop;
+  uint64_t id;
   qn__udp_watcher_t *watcher; /* the poll handle; NULL without a descriptor */
   int fd, domain;
   unsigned flags;
@@ -37,6 +40,7 @@ struct qn_udp {
   bool local_any;   /* bound to every address: datagrams say where they were sent to */
   qn_addr_t local;  /* what it was bound to, with the port; size 0: never */
   bool has_control; /* something was asked for that comes beside the bytes */
+  bool traced;      /* the loop had a trace function when it was made */
   bool no_gso;      /* segmented sends do not work here */
   unsigned multicast_interface;
   qn_op_t *reader, *onlooker;
@@ -61,6 +65,14 @@ int qn__udp_arm(qn_udp_t *u);
 int qn__udp_need_fd(qn_udp_t *u, int domain);
 /* Puts an IPv4 address into the form that the socket takes. */
 void qn__udp_map(const qn_udp_t *u, qn_udp_end_t *e);
+
+/* udp_trace.c: to be called when u->traced only */
+void qn__udp_trace(const qn_udp_t *u, qn_trace_what_t what);
+void qn__udp_trace_sent(const qn_udp_t *u, const qn_udp_out_t *v, size_t n);
+/* All of the batch. */
+void qn__udp_trace_received(const qn_udp_t *u);
+/* `peer` may have no size: it is not known. */
+void qn__udp_trace_error(const qn_udp_t *u, int err, const qn_addr_t *peer);
 
 /* udp_group.c */
 int qn__udp_leave_by(int fd, int domain, unsigned interface);

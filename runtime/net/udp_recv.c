@@ -224,6 +224,9 @@ void qn__udp_fill(qn_udp_t *u)
     qn__udp_drop_batch(u);
     err = no_message(u, err);
     u->error = u->error != 0 ? u->error : err;
+    if (QN_UNLIKELY(u->traced) && u->error != 0) {
+      qn__udp_trace_error(u, u->error, &u->error_peer);
+    }
     return;
   }
   u->readable = n == (int)QN_UDP_BATCH; /* fewer: the socket is empty */
@@ -231,6 +234,9 @@ void qn__udp_fill(qn_udp_t *u)
   u->n = (uint32_t)n;
   for (uint32_t i = 0; i < u->n; i++) {
     parse(a, i);
+  }
+  if (QN_UNLIKELY(u->traced)) {
+    qn__udp_trace_received(u);
   }
 }
 

@@ -74,13 +74,19 @@ static int check(qn_udp_t *u, const qn_udp_out_t *o)
   return 0;
 }
 
-static int failed(qn_udp_t *u, int err)
+static int failed(qn_udp_t *u, const qn_udp_out_t *o, int err)
 {
   if (err == EAGAIN || err == EWOULDBLOCK) {
     u->blocked = true;
     return QN_AGAIN;
   }
-  return err == EMSGSIZE ? QN_E_DGRAM_SIZE : -err;
+  int rc = err == EMSGSIZE ? QN_E_DGRAM_SIZE : -err;
+  if (QN_UNLIKELY(u->traced)) {
+    qn_addr_t to;
+    qn_udp_end_addr(&o->to, &to);
+    qn__udp_trace_error(u, rc, &to);
+  }
+  return rc;
 }
 
 /* With reports wanted, the kernel hands an error about one peer to the next send, whoever that is
@@ -120,10 +126,13 @@ int qn_udp_send(qn_udp_t *u, const qn_udp_out_t *o)
     if (n >= 0) {
       u->stats.sent++;
       u->stats.sent_bytes += o->data.size;
+      if (QN_UNLIKELY(u->traced)) {
+        qn__udp_trace_sent(u, o, 1);
+      }
       return 0;
     }
     if (errno != EINTR && !is_about_another(u, errno, &tries)) {
-      return failed(u, errno);
+      return failed(u, o, errno);
     }
   }
 }
@@ -233,7 +242,7 @@ int qn_udp_send_many(qn_udp_t *u, const qn_udp_out_t *v, size_t n)
       segments = false;
       used = prepare(u, &m, v, sane, false);
     } else if (errno != EINTR && !is_about_another(u, errno, &tries)) {
-      return failed(u, errno);
+      return failed(u, v, errno);
     }
   }
   size_t done = 0;
@@ -244,6 +253,9 @@ int qn_udp_send_many(qn_udp_t *u, const qn_udp_out_t *v, size_t n)
     u->stats.sent_bytes += v[i].data.size;
   }
   u->stats.sent += done;
+  if (QN_UNLIKELY(u->traced)) {
+    qn__udp_trace_sent(u, v, done);
+  }
   return (int)done;
 }
 

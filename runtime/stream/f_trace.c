@@ -1,4 +1,4 @@
-/* f_trace.c: the filter that reports what passes, and the ready-made hex dump.
+/* f_trace.c: the filter that reports what passes.
  *
  * Put on top of the bottom filter by qn__stream_set_bottom when the loop has a trace function.
  * Bytes pass without a copy: the buffer of the one below becomes ours. Must not change what passes,
@@ -7,12 +7,10 @@
  */
 #include "qn/trace.h"
 
+#include "net/trace.h"
 #include "stream/stream_p.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <time.h>
 
 typedef struct trace {
   qn_filter_t filter; /* first */
@@ -25,9 +23,7 @@ static trace_t *self(qn_filter_t *f) { return QN__CONTAINER(f, trace_t, filter);
 static void report(qn_filter_t *f, qn_trace_what_t what, const uint8_t *data, size_t size, int err)
 {
   trace_t *t = self(f);
-  void *arg = NULL;
-  qn__trace_fn fn = qn__loop_trace_get(f->stream->loop, &arg);
-  if (fn == NULL || (what == QN_TRACE_ERROR && err == t->noted)) {
+  if (what == QN_TRACE_ERROR && err == t->noted) {
     return;
   }
   if (what == QN_TRACE_ERROR) {
@@ -35,13 +31,13 @@ static void report(qn_filter_t *f, qn_trace_what_t what, const uint8_t *data, si
   }
   qn_trace_event_t e = {
       .what = what,
-      .stream_id = f->stream->id,
+      .id = f->stream->id,
       .layer = f->below->ops->name,
       .bytes = {data, size},
       .error = err,
       .peer = t->peer.size != 0 ? &t->peer : NULL,
   };
-  fn(&e, arg);
+  qn__trace(f->stream->loop, &e);
 }
 
 static int64_t report_result(qn_filter_t *f, int64_t rc)
@@ -141,76 +137,4 @@ int qn__f_trace_new(qn_loop_t *loop, qn_filter_t **out)
   t->filter.ops = &trace_ops;
   *out = &t->filter;
   return 0;
-}
-
-/* --- hex dump --------------------------------------------------------------------------------- */
-
-static void dump(FILE *file, qn_slice_t bytes)
-{
-  static const char digits[] = "0123456789abcdef";
-  for (size_t at = 0; at < bytes.size; at += 16) {
-    char hex[16 * 3 + 2], text[17];
-    size_t n = bytes.size - at < 16 ? bytes.size - at : 16, h = 0;
-    for (size_t i = 0; i < 16; i++) {
-      uint8_t c = i < n ? bytes.data[at + i] : 0;
-      hex[h++] = i < n ? digits[c >> 4] : ' ';
-      hex[h++] = i < n ? digits[c & 15] : ' ';
-      hex[h++] = ' ';
-      if (i == 7) {
-        hex[h++] = ' ';
-      }
-      if (i < n) {
-        text[i] = c >= 0x20 && c < 0x7f ? (char)c : '.';
-      }
-    }
-    hex[h] = '\0';
-    text[n] = '\0';
-    fprintf(file, "  %06zx  %s |%s|\n", at, hex, text);
-  }
-}
-
-static char mark_of(qn_trace_what_t what)
-{
-  switch (what) {
-  case QN_TRACE_WRITE:
-  case QN_TRACE_FINISH:
-  case QN_TRACE_NOTE_OUT: return '>';
-  case QN_TRACE_READ:
-  case QN_TRACE_END:
-  case QN_TRACE_NOTE_IN: return '<';
-  default: return '*';
-  }
-}
-
-void qn_trace_hexdump(const qn_trace_event_t *e, void *arg)
-{
-  static const char *const words[] = {"open", "", "", "end", "finish", "close", "error"};
-  FILE *file = arg;
-  char peer[QN_ADDR_TEXT] = "-", clock[16] = "";
-  struct timespec now;
-  struct tm tm;
-  char mark = mark_of(e->what);
-  clock_gettime(CLOCK_REALTIME, &now);
-  if (localtime_r(&now.tv_sec, &tm) != NULL) {
-    strftime(clock, sizeof clock, "%H:%M:%S", &tm);
-  }
-  if (e->peer != NULL) {
-    qn_addr_text(e->peer, peer, sizeof peer);
-  }
-  fprintf(file, "%c #%llu %s.%03d %s ", mark, (unsigned long long)e->stream_id, clock,
-          (int)(now.tv_nsec / 1000000), peer);
-  switch (e->what) {
-  case QN_TRACE_READ:
-  case QN_TRACE_WRITE:
-    fprintf(file, "%zu bytes\n", e->bytes.size);
-    dump(file, e->bytes);
-    return;
-  case QN_TRACE_NOTE:
-  case QN_TRACE_NOTE_IN:
-  case QN_TRACE_NOTE_OUT:
-    fprintf(file, "%s: %.*s\n", e->layer, (int)e->bytes.size, (const char *)e->bytes.data);
-    return;
-  case QN_TRACE_ERROR: fprintf(file, "error %s\n", qn_err_name(e->error)); return;
-  default: fprintf(file, "%s\n", words[e->what]);
-  }
 }

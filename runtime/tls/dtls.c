@@ -55,6 +55,7 @@ int qn__dtls_make(qn_dtls_endpoint_t *e, qn_tls_config_t *c, const qn_tls_opts_t
     return -ENOMEM;
   }
   a->refs = 1;
+  a->id = qn_udp_id(e->u);
   a->peer = *peer;
   a->mtu = qn__dtls_first_mtu(mtu, peer);
   a->retransmit_ms = retransmit_ms != 0 ? retransmit_ms : QN_DTLS_RETRANSMIT_FIRST_MS;
@@ -192,6 +193,10 @@ void qn__dtls_end(qn_dtls_t *a, int err)
     return;
   }
   bool shaking = a->state == QN_DTLS_HANDSHAKE;
+  if (a->t->trace != NULL && err != QN_E_CLOSED && err != QN_E_EOF) {
+    qn__tls_trace_say(a->t, "%s failed: %s: %s", shaking ? "handshake" : "connection",
+                      qn_err_name(err), qn_tls_problem(a->t));
+  }
   e->n_up -= a->state == QN_DTLS_UP;
   a->state = QN_DTLS_CLOSED;
   a->error = err;
@@ -398,6 +403,7 @@ int qn_dtls_send(qn_dtls_t *a, qn_slice_t data)
 
 qn_dtls_state_t qn_dtls_state(const qn_dtls_t *a) { return a->state; }
 int qn_dtls_error(const qn_dtls_t *a) { return a->error; }
+uint64_t qn_dtls_id(const qn_dtls_t *a) { return a->id; }
 qn_tls_t *qn_dtls_tls(const qn_dtls_t *a) { return a->t; }
 qn_tls_config_t *qn_dtls_config(const qn_dtls_t *a) { return qn__tls_effective(a->t); }
 qn_udp_t *qn_dtls_socket(const qn_dtls_t *a) { return a->e != NULL ? a->e->u : NULL; }

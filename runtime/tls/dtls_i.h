@@ -50,6 +50,7 @@ typedef struct qn__dtls_message {
 
 struct qn_dtls {
   unsigned refs;
+  uint64_t id;           /* of the socket, for traces */
   qn_dtls_endpoint_t *e; /* NULL once closed */
   qn_tls_t *t;
   qn_dtls_t *next;     /* in the table */

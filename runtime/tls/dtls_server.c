@@ -142,6 +142,7 @@ static int check_cookie(qn_dtls_endpoint_t *e, const qn__dtls_hello_t *h, const 
     qn_udp_out_t o = {.data = {reply, size}, .to = info->from, .answer = info};
     e->stats.cookies_sent++;
     (void)e->send(e->u, &o); /* lost: the client asks again */
+    qn__tls_trace_sent(e->loop, qn_udp_id(e->u), peer, "hello verify request");
   }
   /* OpenSSL takes the second message only: a client whose first cookie was too old begins anew. */
   return rc == 1 && h->message == 1;

@@ -166,6 +166,9 @@ static void up(qn_dtls_t *a)
   a->state = QN_DTLS_UP;
   a->e->n_up++;
   a->heard = qn_loop_now(a->loop);
+  if (a->t->trace != NULL) {
+    qn__tls_trace_up(a->t);
+  }
   qn__tls_event(a->t, QN_TLS_EVENT_UP, 0);
   if (a->t->server) {
     qn__dtls_server_up(a);
@@ -266,6 +269,14 @@ static bool listen_first(qn_dtls_t *a)
   return rc == 1;
 }
 
+static void begin_trace(qn_dtls_t *a)
+{
+  qn_addr_t *peer = a->t->trace == NULL ? qn__tls_trace_begin(a->t, a->loop, a->id) : NULL;
+  if (peer != NULL) {
+    *peer = a->peer;
+  }
+}
+
 void qn__dtls_step(qn_dtls_t *a, qn_slice_t d, bool listen)
 {
   if (a->state == QN_DTLS_CLOSED || a->busy || a->t->wait != QN__TLS_WAIT_NONE) {
@@ -279,6 +290,7 @@ void qn__dtls_step(qn_dtls_t *a, qn_slice_t d, bool listen)
     qn__dtls_end(a, QN_E_TLS_DATA);
   }
   if (a->state == QN_DTLS_HANDSHAKE) {
+    begin_trace(a); /* not before: what listens sees the ClientHello, too */
     shake(a);
   }
   if (a->state == QN_DTLS_UP && !qn__dtls_wake_engine(a)) {

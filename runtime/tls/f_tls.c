@@ -72,6 +72,15 @@ static int shake(qn_tls_t *t)
   }
 }
 
+static void begin_trace(qn_tls_t *t)
+{
+  const qn_stream_t *s = t->filter.stream;
+  qn_addr_t *peer = qn__tls_trace_begin(t, qn_stream_loop(s), qn_stream_id(s));
+  if (peer != NULL && qn_filter_query_below(&t->filter, QN_QUERY_PEER_ADDR, peer) < 0) {
+    peer->size = 0;
+  }
+}
+
 static int tls_start(qn_filter_t *f)
 {
   qn_tls_t *t = tls_of(f);
@@ -81,7 +90,7 @@ static int tls_start(qn_filter_t *f)
   }
   if (!t->begun) {
     t->begun = true;
-    qn__tls_trace_begin(t);
+    begin_trace(t);
   }
   if (!t->shaken) {
     rc = shake(t);

@@ -100,10 +100,14 @@ void qn__tls_event(qn_tls_t *t, int event, int value);
 
 /* tls_trace.c: installs itself when the loop has a trace function; the others only then (t->trace
  * != NULL). */
-void qn__tls_trace_begin(qn_tls_t *t);
+/* Where the peer's address is to be put, or NULL: nobody looks. `id` is that of the stream or
+ * socket. */
+qn_addr_t *qn__tls_trace_begin(qn_tls_t *t, qn_loop_t *loop, uint64_t id);
 void qn__tls_trace_say(const qn_tls_t *t, const char *format, ...) QN_PRINTF(2, 3);
 void qn__tls_trace_verified(const qn_tls_t *t);
 void qn__tls_trace_up(const qn_tls_t *t);
+/* What is sent where there is no connection yet. */
+void qn__tls_trace_sent(qn_loop_t *loop, uint64_t id, const qn_addr_t *peer, const char *what);
 
 /* bio.c: a new BIO over t's layer below; NULL: no memory. */
 BIO *qn__tls_bio(qn_tls_t *t);

@@ -1,4 +1,4 @@
-/* tls_trace.c: what happens in a TLS connection, in words, for the loop's trace function.
+/* tls_trace.c: what happens in a TLS or DTLS connection, in words, for the loop's trace function.
  *
  * Each message of the handshake, each alert and the outcome is one event of layer "tls". Looked for
  * once, when a connection starts: without a trace function nothing is installed and nothing is
@@ -7,9 +7,7 @@
  */
 #include "tls/f_tls_i.h"
 
-#include "qn/trace.h"
-
-#include "loop/loop_i.h"
+#include "net/trace.h"
 
 #include <openssl/err.h>
 #include <openssl/x509.h>
@@ -20,7 +18,9 @@
 #define TEXT_MAX 1024u
 
 struct qn__tls_trace {
-  qn_addr_t peer;
+  qn_loop_t *loop;
+  uint64_t id;
+  qn_addr_t peer; /* size 0: not known */
 };
 
 typedef struct text {
@@ -56,20 +56,15 @@ static void add_bytes(text_t *x, const uint8_t *p, size_t size)
 
 static void report(const qn_tls_t *t, qn_trace_what_t what, const char *text, size_t size)
 {
-  void *arg = NULL;
-  const qn_stream_t *s = t->filter.stream;
-  qn__trace_fn fn = s != NULL ? qn__loop_trace_get(qn_stream_loop(s), &arg) : NULL;
-  if (fn == NULL) {
-    return;
-  }
+  const struct qn__tls_trace *to = t->trace;
   qn_trace_event_t e = {
       .what = what,
-      .stream_id = qn_stream_id(s),
+      .id = to->id,
       .layer = "tls",
       .bytes = {(const uint8_t *)text, size},
-      .peer = t->trace->peer.size != 0 ? &t->trace->peer : NULL,
+      .peer = to->peer.size != 0 ? &to->peer : NULL,
   };
-  fn(&e, arg);
+  qn__trace(to->loop, &e);
 }
 
 void qn__tls_trace_say(const qn_tls_t *t, const char *format, ...)
@@ -128,6 +123,8 @@ static void add_version(text_t *x, size_t version)
   case QN_TLS_1_2: add(x, "TLS 1.2"); break;
   case QN_TLS_1_1: add(x, "TLS 1.1"); break;
   case QN_TLS_1_0: add(x, "TLS 1.0"); break;
+  case DTLS1_2_VERSION: add(x, "DTLS 1.2"); break;
+  case DTLS1_VERSION: add(x, "DTLS 1.0"); break;
   default: add(x, "version 0x%04x", (unsigned)version);
   }
 }
@@ -218,11 +215,13 @@ static void add_extensions(text_t *x, part_t exts, bool hello)
   }
 }
 
-static void add_client_hello(text_t *x, part_t m)
+static void add_client_hello(text_t *x, part_t m, bool dtls)
 {
   size_t legacy = number(&m, 2);
   (void)take(&m, 32);
-  part_t id = take_vector(&m, 1), suites = take_vector(&m, 2);
+  part_t id = take_vector(&m, 1);
+  part_t cookie = dtls ? take_vector(&m, 1) : (part_t){.size = 0};
+  part_t suites = take_vector(&m, 2);
   (void)take_vector(&m, 1);
   part_t exts = m.size != 0 ? take_vector(&m, 2) : m;
   size_t newest = version_of(exts, true);
@@ -231,6 +230,9 @@ static void add_client_hello(text_t *x, part_t m)
   add(x, ", %zu cipher suites", suites.size / 2);
   if (id.size != 0 && newest < QN_TLS_1_3) {
     add(x, ", session (%zu bytes)", id.size);
+  }
+  if (cookie.size != 0) {
+    add(x, ", cookie");
   }
   add_extensions(x, exts, true);
 }
@@ -322,6 +324,7 @@ static const char *const message_names[] = {
     [SSL3_MT_HELLO_REQUEST] = "hello request",
     [SSL3_MT_CLIENT_HELLO] = "client hello",
     [SSL3_MT_SERVER_HELLO] = "server hello",
+    [DTLS1_MT_HELLO_VERIFY_REQUEST] = "hello verify request",
     [SSL3_MT_NEWSESSION_TICKET] = "session ticket",
     [SSL3_MT_END_OF_EARLY_DATA] = "end of early data",
     [SSL3_MT_ENCRYPTED_EXTENSIONS] = "encrypted extensions",
@@ -346,7 +349,14 @@ static bool is_retry(part_t m)
 static void add_message(text_t *x, SSL *ssl, part_t m, bool sent)
 {
   size_t type = number(&m, 1);
-  m = take_vector(&m, 3);
+  bool dtls = SSL_is_dtls(ssl);
+  if (dtls) { /* whole messages have the header of a fragment, too (RFC 6347 section 4.2.2) */
+    size_t size = number(&m, 3);
+    (void)take(&m, 8);
+    m = take(&m, size);
+  } else {
+    m = take_vector(&m, 3);
+  }
   const char *name =
       type < sizeof message_names / sizeof message_names[0] ? message_names[type] : NULL;
   bool newer = SSL_version(ssl) == TLS1_3_VERSION;
@@ -357,7 +367,7 @@ static void add_message(text_t *x, SSL *ssl, part_t m, bool sent)
   }
   add(x, sent ? " sent" : " received");
   switch (type) {
-  case SSL3_MT_CLIENT_HELLO: add_client_hello(x, m); break;
+  case SSL3_MT_CLIENT_HELLO: add_client_hello(x, m, dtls); break;
   case SSL3_MT_SERVER_HELLO: add_server_hello(x, m, ssl); break;
   case SSL3_MT_ENCRYPTED_EXTENSIONS: add_encrypted(x, m); break;
   case SSL3_MT_CERTIFICATE: add_certificates(x, m, newer); break;
@@ -400,19 +410,16 @@ static void on_message(int sent, int version, int type, const void *data, size_t
 
 /* --- the connection --------------------------------------------------------------------------- */
 
-void qn__tls_trace_begin(qn_tls_t *t)
+qn_addr_t *qn__tls_trace_begin(qn_tls_t *t, qn_loop_t *loop, uint64_t id)
 {
-  void *arg = NULL;
-  if (qn__loop_trace_get(qn_stream_loop(t->filter.stream), &arg) == NULL) {
-    return;
+  t->trace = qn__traced(loop) ? qn_calloc(1, sizeof *t->trace) : NULL;
+  if (t->trace == NULL) { /* also without memory */
+    return NULL;
   }
-  t->trace = qn_calloc(1, sizeof *t->trace); /* without memory: no trace */
-  if (t->trace != NULL) {
-    if (qn_filter_query_below(&t->filter, QN_QUERY_PEER_ADDR, &t->trace->peer) < 0) {
-      t->trace->peer.size = 0;
-    }
-    SSL_set_msg_callback(t->ssl, on_message);
-  }
+  t->trace->loop = loop;
+  t->trace->id = id;
+  SSL_set_msg_callback(t->ssl, on_message);
+  return &t->trace->peer;
 }
 
 void qn__tls_trace_up(const qn_tls_t *t)
@@ -434,6 +441,19 @@ void qn__tls_trace_up(const qn_tls_t *t)
       : qn_tls_resumed(t)            ? ", session resumed"
                                      : ", new session");
   report(t, QN_TRACE_NOTE, x.bytes, x.size);
+}
+
+void qn__tls_trace_sent(qn_loop_t *loop, uint64_t id, const qn_addr_t *peer, const char *what)
+{
+  text_t x = {.size = 0};
+  if (qn__traced(loop)) {
+    add(&x, "%s sent", what);
+    qn__trace(loop, &(qn_trace_event_t){.what = QN_TRACE_NOTE_OUT,
+                                        .id = id,
+                                        .layer = "tls",
+                                        .bytes = {(const uint8_t *)x.bytes, x.size},
+                                        .peer = peer});
+  }
 }
 
 void qn__tls_trace_verified(const qn_tls_t *t)

@@ -62,6 +62,84 @@ describe("--trace", function()
     end
   end)
 
+  it("shows datagrams, also joined and empty ones, and what the kernel says of them", function()
+    local status, out, err = program.run { qnlua, "--trace=socket", "-e", [[
+      local a <close> = assert(qn.udp.bind("127.0.0.1", 0, { gro = true }))
+      local b <close> = assert(qn.udp.bind("127.0.0.1", 0))
+      assert(b:send_batch({ "abc", "abc", "z" }, "127.0.0.1", a:local_port()))
+      assert(b:send("", a:local_address(), a:local_port()))
+      for _ = 1, 4 do assert(a:recv()) end
+      local c <close> = assert(qn.udp.connect("127.0.0.1", b:local_port()))
+      b:close()
+      assert(c:send("lost"))
+      assert(not c:recv())
+      assert(not a:send(("x"):rep(70000), "127.0.0.1", c:local_port()))
+      print(a:id(), b:id(), c:id(), a:local_port(), c:peer_port(), c:local_port())]] }
+    assert.equal(0, status, err)
+    local a, b, c, a_port, b_port, c_port = out:match "^(%d+)\t(%d+)\t(%d+)\t(%d+)\t(%d+)\t(%d+)\n$"
+    local seen = {}
+    for _, e in ipairs(events(err)) do
+      local at = seen[e.id] or {}
+      seen[e.id] = at
+      at[#at + 1] = table.concat({ e.mark, e.peer:gsub("^127%.0%.0%.1:", ""), e.what, e.dump:match "|(.*)|" }, " ")
+    end
+    assert.same({ "* - open", "< " .. b_port .. " 3 bytes abc", "< " .. b_port .. " 3 bytes abc",
+      "< " .. b_port .. " 1 bytes z", "< " .. b_port .. " 0 bytes",
+      "* " .. c_port .. " error DATAGRAM_TOO_LARGE", "* - close" }, seen[a])
+    assert.same({ "* - open", "> " .. a_port .. " 3 bytes abc", "> " .. a_port .. " 3 bytes abc",
+      "> " .. a_port .. " 1 bytes z", "> " .. a_port .. " 0 bytes", "* - close" }, seen[b])
+    assert.same({ "* - open", "> " .. b_port .. " 4 bytes lost", "* " .. b_port .. " error ECONNREFUSED",
+      "* " .. b_port .. " close" }, seen[c])
+  end)
+
+  it("shows the steps of DTLS in words, and nothing of cookies, keys and messages", function()
+    local status, out, err = program.run { qnlua, "--trace=tls", "-e", [[
+      local cert, key = assert(qn.tls.self_signed { names = { "localhost" } })
+      local server <close> = assert(qn.dtls.listen("127.0.0.1", 0, { cert = cert, key = key, tickets = false }))
+      local client <close> = assert(qn.dtls.connect("localhost", server:port(), { ca = cert }))
+      local peer <close> = assert(server:accept(20))
+      client:send("secret text")
+      assert(peer:recv())
+      client:close()
+      assert(not peer:recv())
+      assert(not qn.dtls.connect("localhost", server:port(), { verify_name = "elsewhere", ca = cert }))
+      print(client:id(), peer:id())]] }
+    assert.equal(0, status, err)
+    local client, server = out:match "^(%d+)\t(%d+)\n$"
+    local sides = { [client] = {}, [server] = {} }
+    for line in err:gmatch "[^\n]+" do
+      local mark, id, text = line:match "^([<>*]) #(%d+) %d%d:%d%d:%d%d%.%d%d%d 127%.0%.0%.1:%d+ tls: (.+)$"
+      assert.truthy(mark, line)
+      local side = sides[id]
+      if side then
+        side[#side + 1] = mark .. " " .. text:gsub("%d+ cipher", "# cipher"):gsub("DTLS 1.2, ECDHE.*", "DTLS 1.2")
+      end
+    end
+    assert.same({
+      "> client hello sent: DTLS 1.2, # cipher suites, SNI localhost",
+      "< hello verify request received",
+      "> client hello sent: DTLS 1.2, # cipher suites, cookie, SNI localhost",
+      "< server hello received: DTLS 1.2",
+      "< certificate received: CN=localhost (issuer CN=localhost)",
+      "* certificate verified for localhost",
+      "< server key exchange received",
+      "< server hello done received",
+      "> client key exchange sent",
+      "> finished sent",
+      "< finished received",
+    }, table.move(sides[client], 1, 11, 1, {}))
+    assert.matches("^%* handshake done: DTLSv1%.2, [%w-]+, X25519, new session$", sides[client][12])
+    assert.equal("> close_notify sent", sides[client][13])
+    assert.same({ "> hello verify request sent",
+      "< client hello received: DTLS 1.2, # cipher suites, cookie, SNI localhost" },
+      table.move(sides[server], 1, 2, 1, {}))
+    local all = table.concat(sides[server], "\n")
+    assert.truthy(all:find("< close_notify received", 1, true))
+    assert.matches("#%d+ [%d:.]+ 127.0.0.1:%d+ tls: handshake failed: CERT_HOSTNAME_MISMATCH: ", err)
+    assert.matches("> #%d+ [%d:.]+ 127.0.0.1:%d+ tls: fatal alert bad_certificate sent", err)
+    assert.is_nil(err:find("secret", 1, true))
+  end)
+
   it("shows the steps of TLS in words", function()
     local status, out, err = program.run { qnlua, "--trace=tls", "-e", [[
       local key = ("k"):rep(16)

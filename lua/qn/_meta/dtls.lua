@@ -77,6 +77,10 @@ function DtlsConnection:local_address() end
 ---@return integer? port of the socket, nil when it is closed
 function DtlsConnection:local_port() end
 
+---The number of its datagram socket in the loop, from 1; what traces show.
+---@return integer
+function DtlsConnection:id() end
+
 ---Bytes of the largest datagram that is sent. It shrinks when the kernel says that the path takes less, and in a
 ---handshake that gets no answer.
 ---

@@ -232,6 +232,10 @@ function UdpSocket:peer_address() end
 ---@return integer?
 function UdpSocket:peer_port() end
 
+---The number of the socket in its loop, from 1; what traces show.
+---@return integer
+function UdpSocket:id() end
+
 ---The descriptor, or nil while there is none.
 ---@return integer?
 function UdpSocket:descriptor() end

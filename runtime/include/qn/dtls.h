@@ -142,6 +142,7 @@ QN_API void qn_dtls_take(qn_dtls_t *a);
 QN_API int qn_dtls_send(qn_dtls_t *a, qn_slice_t data);
 /* Largest message for qn_dtls_send. */
 QN_API size_t qn_dtls_max_size(const qn_dtls_t *a);
+QN_API uint64_t qn_dtls_id(const qn_dtls_t *a); /* that of its datagram socket */
 QN_API unsigned qn_dtls_mtu(const qn_dtls_t *a);
 /* QN_DTLS_MTU_MIN to QN_DTLS_MTU_MAX, else QN_E_INVALID. */
 QN_API int qn_dtls_set_mtu(qn_dtls_t *a, unsigned mtu);

@@ -127,7 +127,8 @@ QN_API int qn_udp_multicast_interface(qn_udp_t *u, unsigned *interface);
 QN_API int qn_udp_interface_of(const qn_addr_t *a);
 
 /* Facts. */
-QN_API int qn_udp_fd(const qn_udp_t *u); /* -1: none */
+QN_API int qn_udp_fd(const qn_udp_t *u);      /* -1: none */
+QN_API uint64_t qn_udp_id(const qn_udp_t *u); /* per loop, from 1; what traces show */
 QN_API int qn_udp_local_addr(const qn_udp_t *u, qn_addr_t *out);
 QN_API int qn_udp_peer_addr(const qn_udp_t *u, qn_addr_t *out);
 /* Which addresses it can send to: QN_FAMILY_ANY for dual stack, and while there is no descriptor.

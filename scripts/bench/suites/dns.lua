@@ -94,7 +94,8 @@ local function start_server(case)
     if file:read("a"):find("0100007F:0035 ", 1, true) then -- port 53 of 127.0.0.1 is taken
       Process.pause(WARM_S) -- the zone is loaded by then
       -- knot has bound its workers to cores of its own choice
-      Process.output { "taskset", "--all-tasks", "--cpu-list", "--pid", tostring(tools.load_core), tostring(server.pid) }
+      Process.output { "taskset", "--all-tasks", "--cpu-list", "--pid", tostring(tools.load_core),
+        tostring(server.pid) }
       return server
     end
     Process.pause(0.1)

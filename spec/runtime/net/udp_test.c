@@ -1,5 +1,6 @@
 /* udp_test.c: datagram sockets from C: life, batches that several sockets share, errors, limits.
  * covers: runtime/net/udp_recv.c, runtime/net/udp_send.c, runtime/net/udp_group.c,
+ * runtime/net/udp_trace.c (with spec/bindings/b_trace_spec.lua),
  * runtime/net/udp_facts.c
  */
 #include "qn/udp.h"

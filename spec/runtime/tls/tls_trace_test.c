@@ -19,7 +19,7 @@ static void take_line(const qn_trace_event_t *e, void *arg)
     x->others++;
     return;
   }
-  if (x->only != 0 && e->stream_id != x->only) {
+  if (x->only != 0 && e->id != x->only) {
     return;
   }
   char mark = e->what == QN_TRACE_NOTE_OUT ? '>' : e->what == QN_TRACE_NOTE_IN ? '<' : '*';
