@@ -220,13 +220,12 @@ static int push_note(lua_State *L, qnl_task_t *t, int64_t result)
     qnl_dtls_push_error(L, a, qn_dtls_error(a), "accept");
     qn_dtls_peer(a, &peer);
     qnl_push_address(L, t->G, &peer);
-    lua_pushinteger(L, qn_addr_port(&peer));
-    return 4;
+    return 3;
   }
 }
 
 /* core.dtls_note(endpoint) ! -> "sni", connection, name | "verify", connection, errors |
- * "failed", err, address, port | "other", data, datagram | nothing: the server was closed */
+ * "failed", err, address | "other", data, datagram | nothing: the server was closed */
 static int core_dtls_note(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);

@@ -142,19 +142,26 @@ int qn_tls_config_set_versions(qn_tls_config_t *c, int min, int max)
   return 0;
 }
 
+static int set_list(qn_tls_config_t *c, qn__tls_list_t which, char **slot, const char *list)
+{
+  int rc = begin_set(c);
+  rc = rc == 0 && list != NULL ? qn__tls_try_list(c, which, list) : rc;
+  return rc == 0 ? set_text(c, slot, list) : rc;
+}
+
 int qn_tls_config_set_ciphers(qn_tls_config_t *c, const char *list)
 {
-  return set_text(c, &c->ciphers, list);
+  return set_list(c, QN__TLS_CIPHERS, &c->ciphers, list);
 }
 
 int qn_tls_config_set_ciphersuites(qn_tls_config_t *c, const char *list)
 {
-  return set_text(c, &c->suites, list);
+  return set_list(c, QN__TLS_SUITES, &c->suites, list);
 }
 
 int qn_tls_config_set_curves(qn_tls_config_t *c, const char *list)
 {
-  return set_text(c, &c->curves, list);
+  return set_list(c, QN__TLS_CURVES, &c->curves, list);
 }
 
 int qn_tls_config_set_keylog(qn_tls_config_t *c, const char *path)

@@ -87,7 +87,11 @@ void qn__tls_ignores_free(qn__tls_ignores_t *l);
 bool qn__tls_ignores_has(const qn__tls_ignores_t *l, int err, const qn_cert_t *cert);
 qn_tls_verify_t qn__tls_config_mode(const qn_tls_config_t *c, bool server);
 
-/* ctx.c: the context, built when it is first asked for; also freezes. */
+/* ctx.c */
+typedef enum qn__tls_list { QN__TLS_CIPHERS, QN__TLS_SUITES, QN__TLS_CURVES } qn__tls_list_t;
+/* Whether OpenSSL can use such a list; else the problem of the configuration says why not. */
+int qn__tls_try_list(qn_tls_config_t *c, qn__tls_list_t which, const char *text);
+/* The context, built when it is first asked for; also freezes. */
 int qn__tls_ctx(qn_tls_config_t *c, bool server, bool dtls, SSL_CTX **out);
 
 /* session.c */

@@ -31,6 +31,31 @@ static int datagram_version(int version)
   return version == 0 || version >= TLS1_2_VERSION ? DTLS1_2_VERSION : DTLS1_VERSION;
 }
 
+static int set_list(qn_tls_config_t *c, SSL_CTX *ctx, qn__tls_list_t which, const char *text)
+{
+  bool ok = true;
+  switch (text != NULL ? (int)which : -1) {
+  case QN__TLS_CIPHERS: ok = SSL_CTX_set_cipher_list(ctx, text) == 1; break;
+  case QN__TLS_SUITES: ok = SSL_CTX_set_ciphersuites(ctx, text) == 1; break;
+  case QN__TLS_CURVES: ok = SSL_CTX_set1_groups_list(ctx, text) == 1; break;
+  default: break;
+  }
+  static const char *const wrong[] = {"no cipher of the list can be used",
+                                      "not a list of TLS 1.3 cipher suites",
+                                      "not a list of curves"};
+  return ok ? 0 : refuse(c, QN_E_TLS_CONFIG, wrong[which]);
+}
+
+int qn__tls_try_list(qn_tls_config_t *c, qn__tls_list_t which, const char *text)
+{
+  ERR_clear_error();
+  SSL_CTX *ctx = SSL_CTX_new(TLS_method());
+  int rc = ctx != NULL ? set_list(c, ctx, which, text) : refuse(c, -ENOMEM, "no memory for TLS");
+  SSL_CTX_free(ctx);
+  ERR_clear_error();
+  return rc;
+}
+
 static int set_lists(qn_tls_config_t *c, SSL_CTX *ctx)
 {
   int min = c->min != 0 ? c->min : TLS1_2_VERSION, max = c->max;
@@ -45,16 +70,9 @@ static int set_lists(qn_tls_config_t *c, SSL_CTX *ctx)
   if (!SSL_CTX_set_min_proto_version(ctx, min) || !SSL_CTX_set_max_proto_version(ctx, max)) {
     return refuse(c, QN_E_TLS_CONFIG, "these TLS versions are not available");
   }
-  if (c->ciphers != NULL && !SSL_CTX_set_cipher_list(ctx, c->ciphers)) {
-    return refuse(c, QN_E_TLS_CONFIG, "no cipher of the list can be used");
-  }
-  if (c->suites != NULL && !SSL_CTX_set_ciphersuites(ctx, c->suites)) {
-    return refuse(c, QN_E_TLS_CONFIG, "not a list of TLS 1.3 cipher suites");
-  }
-  if (c->curves != NULL && !SSL_CTX_set1_groups_list(ctx, c->curves)) {
-    return refuse(c, QN_E_TLS_CONFIG, "not a list of curves");
-  }
-  return 0;
+  int rc = set_list(c, ctx, QN__TLS_CIPHERS, c->ciphers);
+  rc = rc == 0 ? set_list(c, ctx, QN__TLS_SUITES, c->suites) : rc;
+  return rc == 0 ? set_list(c, ctx, QN__TLS_CURVES, c->curves) : rc;
 }
 
 /* --- trust ------------------------------------------------------------------------------------ */

@@ -1,13 +1,15 @@
 /* A server of DTLS fed with datagrams: unknown peers, half a handshake, an established connection.
  *
  * First byte: 1 cookies off, 2 behind a real handshake, 4 behind the client's first datagrams, 8
- * other protocols are kept. Then datagrams: two bytes (sender 0 or 1 in the top bit, size), their
- * bytes. Nothing may crash or leak, nothing be kept for a sender without a cookie, and no answer to
- * one be longer than its question.
+ * other protocols are kept, 16 what happens is told in words. Then datagrams: two bytes (sender 0
+ * or 1 in the top bit, size), their bytes. Nothing may crash or leak, nothing be kept for a sender
+ * without a cookie, and no answer to one be longer than its question.
  */
 #define TEST_UNUSED __attribute__((unused))
 
 #include "tls/dtls_i.h"
+
+#include "qn/trace.h"
 
 #include "runtime/tls/pem.h"
 
@@ -127,6 +129,14 @@ static void feed(const uint8_t *data, size_t size, bool cookies)
   }
 }
 
+static void told(const qn_trace_event_t *e, void *data)
+{
+  (void)data;
+  for (size_t i = 0; i < e->bytes.size; i++) {
+    need(e->bytes.data[i] >= ' ' && e->bytes.data[i] <= '~');
+  }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   qn_dtls_t *a = NULL, *b;
@@ -138,6 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     set_up();
   }
   int mode = data[0];
+  qn_loop_set_trace(f.loop, mode & 16 ? told : NULL, NULL);
   f.n = 0;
   need(qn_dtls_endpoint_new(f.loop, f.cu, false, &f.c) == 0);
   need(qn_dtls_endpoint_new(f.loop, f.su, false, &f.s) == 0);

@@ -1,10 +1,11 @@
 /* tls_fuzz.c: the TLS layer, client and server, against a peer that sends anything.
  *
  * Input: a byte (1: we are the server, 2: TLS 1.3 instead of 1.2, 4: a byte at a time, 8: client
- * certificates are asked for, 16: the whole handshake is done first), two bytes (how much of a real
- * peer's handshake comes first), then what the peer sends; behind a whole handshake as records of
- * type, length (2) and data, sealed with the connection's keys. Random numbers are the same each
- * time. Nothing may be lost, nothing may go on for ever, an error must have words.
+ * certificates are asked for, 16: the whole handshake is done first, 32: it is told in words), two
+ * bytes (how much of a real peer's handshake comes first), then what the peer sends; behind a whole
+ * handshake as records of type, length (2) and data, sealed with the connection's keys. Random
+ * numbers are the same each time. Nothing may be lost, nothing may go on for ever, an error must
+ * have words.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "runtime/tls/raw_peer.h"
@@ -13,6 +14,7 @@
 #include "qn/key.h"
 #include "qn/loop.h"
 #include "qn/tls.h"
+#include "qn/trace.h"
 
 #define TEST_UNUSED __attribute__((unused))
 #include "runtime/tls/pem.h"
@@ -176,7 +178,16 @@ static void send_records(run_t *x, const uint8_t *data, size_t size, bool single
   }
 }
 
-static void begin(run_t *x, bool server, int version, qn_tls_config_t *config)
+static void told(const qn_trace_event_t *e, void *data)
+{
+  (void)data;
+  for (size_t i = 0; i < e->bytes.size; i++) {
+    require_that(e->bytes.data[i] >= ' ' && e->bytes.data[i] <= '~',
+                 "a trace that is no plain text");
+  }
+}
+
+static void begin(run_t *x, bool server, int version, qn_tls_config_t *config, bool traced)
 {
   qn_tls_opts_t o = {.server = server, .server_name = server ? NULL : "localhost"};
   raw_open(&x->raw, !server, version);
@@ -184,6 +195,9 @@ static void begin(run_t *x, bool server, int version, qn_tls_config_t *config)
   raw_begin(&x->raw);
   x->loop = qn_loop_new(NULL);
   require_that(x->loop != NULL && qn_stream_pair(x->loop, &x->peer, &x->ours) == 0, "a pair");
+  if (traced) {
+    qn_loop_set_trace(x->loop, told, NULL);
+  }
   require_that(qn_tls_new(config, &o, &x->t) == 0, "a connection");
   qn_op_init(&x->up, x->loop, up_done);
   require_that(qn_tls_start(x->t, x->ours, &x->up) == QN_AGAIN, "start");
@@ -228,7 +242,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   begin(x, server, data[0] & 2 ? TLS1_3_VERSION : TLS1_2_VERSION,
         configs[!server       ? 0
                 : data[0] & 8 ? 2
-                              : 1]);
+                              : 1],
+        data[0] & 32);
   shake(x, most);
   if (whole) {
     require_that(x->up_done && x->result == 0, "a real handshake fails");

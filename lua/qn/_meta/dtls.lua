@@ -210,7 +210,7 @@ function DtlsServer:state() end
 function DtlsServer:stats() end
 
 ---@alias qn.DtlsServerEvent
----| "handshake_error" # handler(err: qn.Error): a client's handshake has failed; err.peer says whose
+---| "handshake_error" # handler(err: qn.Error, peer: qn.Address): a client's handshake has failed
 ---| "datagram" # handler(data: string, from: qn.Datagram): one that is not DTLS (RFC 7983); `from:reply` answers it in clear
 
 ---Calls `f` at each event of this name. Unknown names are thrown.

@@ -105,7 +105,7 @@ local function take_notes(server)
       end
     elseif what == "failed" then
       if events.backlog(server) < ERRORS_WAITING_MAX then
-        events.dispatch(server, "handshake_error", first)
+        events.dispatch(server, "handshake_error", first, second)
       end
     else
       core.detach(asks[what], server, first, second):name(what .. " of " .. tostring(first))

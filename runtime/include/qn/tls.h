@@ -77,7 +77,8 @@ QN_API const char *qn_tls_config_problem(const qn_tls_config_t *c);
 /* QN_TLS_...; 0: default (1.2 up to the newest). Versions below 1.2 also need a cipher list with
  * "@SECLEVEL=0" in many installations. */
 QN_API int qn_tls_config_set_versions(qn_tls_config_t *c, int min, int max);
-/* OpenSSL syntax: TLS 1.2 and older; TLS 1.3; key exchange groups ("X25519:P-256"). */
+/* OpenSSL syntax: TLS 1.2 and older; TLS 1.3; key exchange groups ("X25519:P-256").
+ * QN_E_TLS_CONFIG: OpenSSL cannot use it, and the old one stays. */
 QN_API int qn_tls_config_set_ciphers(qn_tls_config_t *c, const char *list);
 QN_API int qn_tls_config_set_ciphersuites(qn_tls_config_t *c, const char *list);
 QN_API int qn_tls_config_set_curves(qn_tls_config_t *c, const char *list);

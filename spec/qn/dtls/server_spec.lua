@@ -178,14 +178,18 @@ describe("a server of DTLS", function()
 
   it("tells why handshakes fail", function()
     local peer <close> = dtls.echo(shop)
-    local errors = {}
-    peer.server:on("handshake_error", function(err) errors[#errors + 1] = err end)
+    local errors, from = {}, nil
+    peer.server:on("handshake_error", function(err, address)
+      errors[#errors + 1] = err
+      from = address
+    end)
     local _, err = connect(peer.port, { ca = shop:cert "stranger" })
     assert.equal("tls", err.kind)
     program.until_true("the event", function() return #errors == 1 end)
     assert.equal("tls", errors[1].kind)
     assert.equal("unknown_ca", errors[1].alert)
     assert.equal("accept", errors[1].op)
+    assert.equal(qn.address "127.0.0.1", from)
     peer.server:off()
     connect(peer.port, { ca = shop:cert "stranger" })
     program.until_true("the count", function() return peer.server:stats().failed == 2 end)

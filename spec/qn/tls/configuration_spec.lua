@@ -135,6 +135,15 @@ describe("qn.tls.configuration", function()
     assert.equal("invalid", err.kind)
   end)
 
+  it("says at once which list OpenSSL cannot use", function()
+    for _, option in ipairs { "ciphers", "ciphersuites", "curves" } do
+      local config, err = qn.tls.configuration { [option] = "no-such:thing" }
+      assert.is_nil(config)
+      assert.equal("TLS_CONFIGURATION", err.code)
+      assert.matches("option '" .. option .. "': ", err.message)
+    end
+  end)
+
   it("verifies as `verify` and `verify_depth` say", function()
     local one = facts({ verify = "none", server_name = "x.test" })
     assert.is_true(one.encrypted)
