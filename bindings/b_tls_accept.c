@@ -428,12 +428,11 @@ int qnl_tls_server_accept(lua_State *L, qnl_task_t *t, qnl_listener_t *u, uint64
 
 /* --- servers ---------------------------------------------------------------------------------- */
 
-static int config_fail(lua_State *L, const qnl_tls_config_t *config, int rc)
+static int config_fail(lua_State *L, const qnl_tls_config_t *config, int rc, const char *op)
 {
   const char *why = qn_tls_config_problem(config->c);
   return qnl_fail_info(
-      L, &(qnl_errinfo_t){
-             .code = rc, .op = "listen", .phase = "tls", .message = *why != 0 ? why : NULL});
+      L, &(qnl_errinfo_t){.code = rc, .op = op, .phase = "tls", .message = *why != 0 ? why : NULL});
 }
 
 static qnl_tls_server_t *new_server(lua_State *L, qnl_state_t *G, qnl_listener_t *u)
@@ -476,7 +475,7 @@ static int core_tls_serve(lua_State *L)
   int rc = qn_tls_listener_new(u->l, config->c, &opts, &srv->l);
   if (rc < 0) {
     qn_listener_close(u->l);
-    return config_fail(L, config, rc);
+    return config_fail(L, config, rc, "listen");
   }
   lua_settop(L, 1);
   return 1;
@@ -498,7 +497,7 @@ static int core_tls_reconfigure(lua_State *L)
   int rc = qn_tls_listener_configure(srv->l, config->c);
   if (rc < 0) {
     drop_generation(gen);
-    return config_fail(L, config, rc);
+    return config_fail(L, config, rc, "configure");
   }
   drop_generation(srv->gen);
   srv->gen = gen;
