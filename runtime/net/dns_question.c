@@ -37,6 +37,7 @@ typedef struct qn__question {
   bool tcp, plain;
   bool no_edns;    /* the server could not read EDNS */
   uint8_t put_off; /* how often, because the server was busy */
+  uint8_t cut;     /* how often a connection ended before any reply */
   uint8_t name[];
 } question_t;
 
@@ -284,6 +285,7 @@ static void answered(question_t *q)
 static void failed(question_t *q)
 {
   qn__dns_peer_t *p = &q->dns->peers[q->server];
+  q->rc = q->rc == -ECONNRESET ? QN_E_DNS_UNREACHABLE : q->rc;
   switch (q->rc) {
   case QN_E_TIMEOUT:
   case QN_E_DNS_UNREACHABLE:
@@ -321,6 +323,9 @@ static void deal_with(question_t *q)
     q->tcp = true;
     send_again(q);
   } else if (q->rc == QN_AGAIN) {
+    send_again(q);
+  } else if (q->rc == -ECONNRESET && q->cut < QN__DNS_CUTS) {
+    q->cut++;
     send_again(q);
   } else if (q->rc == QN_E_CANCELLED) { /* other servers */
     begin(q);

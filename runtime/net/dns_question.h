@@ -25,6 +25,9 @@
 #define QN__DNS_CROWD 64u
 #define QN__DNS_CALM 1000u
 #define QN__DNS_PUT_OFF 3u
+/* A server that closes a connection with questions in it may reset it, and the reply is lost with
+ * it: the questions go over another one (RFC 7766 section 6.2.4), so often at most. */
+#define QN__DNS_CUTS 4u
 #define QN__DNS_PAYLOAD 1232u  /* EDNS: what does not get fragmented */
 #define QN__DNS_FAILURES 3u    /* tries in a row without a reply: other servers are asked first */
 #define QN__DNS_PROBE_MS 2000u /* and how often such a server is asked all the same */

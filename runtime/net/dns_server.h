@@ -16,7 +16,8 @@ typedef struct qn__dns_server qn__dns_server_t;
 /* Called once for each message, perhaps before qn__dns_server_send returns, perhaps beneath libuv:
  * it may store and queue, nothing else. rc 0: `data` is the reply. QN_E_TIMEOUT: none came in time;
  * QN_E_DNS_UNREACHABLE: refused, no route, connection lost; QN_AGAIN: the connection was lost
- * after it had brought other replies, so the same message may be sent again; QN_E_CANCELLED: by
+ * after it had brought other replies, so the same message may be sent again; -ECONNRESET: before it
+ * had brought any; QN_E_CANCELLED: by
  * qn__dns_server_cancel or _free; -ENOMEM, -EMFILE and their kin: nothing could be sent. */
 typedef void (*qn__dns_reply_fn)(void *arg, int rc, const uint8_t *data, size_t size);
 

@@ -45,8 +45,10 @@ typedef struct channel {
   ares_channel ares;
   watch_t *watches;
   bool tcp;
+  bool spoke;           /* something was sent on the connection */
   bool brought;         /* the connection has brought a reply */
   bool lost;            /* the one that was closed last had */
+  bool cut;             /* that one had not, but was up */
   int error;            /* of the last call for a socket */
   size_t under_way;     /* messages */
   uint64_t heard;       /* the last reply; when the first message was sent */
@@ -165,7 +167,7 @@ static ares_socket_t open_socket(int family, int type, int protocol, void *arg)
   channel_t *c = arg;
   int fd = socket(family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, protocol), size = RECEIVE_BUFFER;
   c->error = fd < 0 ? -errno : 0;
-  c->brought = c->lost = false;
+  c->spoke = c->brought = c->lost = c->cut = false;
   if (fd >= 0 && !c->tcp) {
     setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
   } else if (fd >= 0) {
@@ -179,6 +181,7 @@ static int close_socket(ares_socket_t fd, void *arg)
   channel_t *c = arg;
   unwatch(c, fd);
   c->lost = c->tcp && c->brought;
+  c->cut = c->tcp && c->spoke && !c->brought;
   return close(fd);
 }
 
@@ -228,7 +231,7 @@ static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int fla
 /* A datagram that the kernel has no room for is as good as lost: it is asked again in time. */
 static ares_ssize_t send_socket(ares_socket_t fd, const struct iovec *v, int n, void *arg)
 {
-  const channel_t *c = arg;
+  channel_t *c = arg;
   struct msghdr m = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
   ares_ssize_t sent = sendmsg(fd, &m, MSG_NOSIGNAL);
   if (sent < 0 && !c->tcp && errno == ECONNREFUSED) {
@@ -242,6 +245,7 @@ static ares_ssize_t send_socket(ares_socket_t fd, const struct iovec *v, int n, 
       sent += (ares_ssize_t)v[n - 1].iov_len;
     }
   }
+  c->spoke |= sent > 0;
   return sent;
 }
 
@@ -400,7 +404,7 @@ static void on_reply(void *arg, int status, int timeouts, unsigned char *data, i
   if (rc == QN_E_CANCELLED) {
     rc = s->cancelled;
   } else if (rc == QN_E_DNS_UNREACHABLE) {
-    rc = c->lost ? QN_AGAIN : c->error != 0 ? c->error : rc;
+    rc = c->lost ? QN_AGAIN : c->cut ? -ECONNRESET : c->error != 0 ? c->error : rc;
   }
   reply(to, rc < 0 ? rc : QN_E_DNS_REPLY, NULL, 0);
 }
@@ -454,7 +458,7 @@ void qn__dns_server_send(qn__dns_server_t *s, bool tcp, const uint8_t *message, 
   c->datagram = 0;
   if (c->watches == NULL) {
     c->error = 0;
-    c->lost = false;
+    c->lost = c->cut = false;
   }
   ares_send(c->ares, message, (int)size, on_reply, m);
   if (c->under_way > 0 && !qn_timer_armed(&s->timer)) {

@@ -46,6 +46,7 @@ typedef struct dns_peer {
   atomic_bool held; /* nothing late goes out */
   atomic_int late_sent;
   atomic_int force; /* an rcode for everything; 0: none */
+  atomic_int cuts;  /* so many questions over TCP are answered by a reset */
   int conns[DNS_PEER_CONNS];
   dns_late_t late[DNS_PEER_PENDING];
   size_t n_late;
@@ -287,6 +288,12 @@ static bool dns_peer_conn(dns_peer_t *p, int fd)
   }
   atomic_fetch_add(&p->asked_tcp, 1);
   if (dns_peer_is(&q, "tcfail")) {
+    return false;
+  }
+  if (atomic_load(&p->cuts) > 0) {
+    struct linger reset = {.l_onoff = 1};
+    atomic_fetch_sub(&p->cuts, 1);
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
     return false;
   }
   if (dns_peer_is(&q, "tcwait")) {

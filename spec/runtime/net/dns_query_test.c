@@ -259,6 +259,20 @@ TEST(a_server_that_closes_after_each_answer)
   end();
 }
 
+TEST(a_server_that_resets_connections)
+{
+  begin();
+  atomic_store(&peer.cuts, 3);
+  CHECK_INT(result_of("tc.test"), 0);
+  CHECK_INT(atomic_load(&peer.asked_tcp), 4);
+  atomic_store(&peer.cuts, 1000);
+  CHECK_INT(result_of("tc2.test"), QN_E_DNS_UNREACHABLE);
+  CHECK(atomic_load(&peer.asked_tcp) <= 4 + 4 + 4); /* each try once, and four times more */
+  atomic_store(&peer.cuts, 0);
+  CHECK_INT(result_of("tc3.test"), 0);
+  end();
+}
+
 /* --- servers ---------------------------------------------------------------------------------- */
 
 TEST(another_server_is_asked)
