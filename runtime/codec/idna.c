@@ -101,14 +101,17 @@ static uint32_t deviation(uint32_t c)
   }
 }
 
+/* Whether what stands at `at` is for libidn2 together with what is before it; marks that it does
+ * not know are not. */
 static bool joins(const uint8_t *at, const uint8_t *end, bool transitional)
 {
+  uint32_t newer;
   int32_t c = qn__utf8_next(&at, end);
   if (c < 0x80 || (!transitional && deviation((uint32_t)c) != 0)) {
     return false;
   }
   qn__idna_props_t props = qn__idna_props((uint32_t)c);
-  return props.joins || props.mark;
+  return (props.joins || props.mark) && !qn__idna_newer((uint32_t)c, &newer);
 }
 
 /* Applies what is newer than libidn2's tables; what became valid stays. Never longer. */

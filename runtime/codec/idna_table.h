@@ -1,6 +1,6 @@
 /* codec/idna_table.h: the properties of code points that the rules of UTS 46 and RFC 5893 ask for.
  *
- * Included by idna.c and idna_check.c. Constant data; what Unicode 15 does not assign has the
+ * Included by idna.c and idna_check.c. Constant data; what Unicode 17 does not assign has the
  * properties of its neighbour (the mapping refuses it anyway).
  */
 #ifndef QN_CODEC_IDNA_TABLE_H

@@ -107,6 +107,21 @@ TEST(what_is_newer_than_the_tables_of_libidn2)
   ascii("xn--7md", 0, NULL);                               /* nor is a mapped one in Punycode */
 }
 
+TEST(scripts_and_symbols_since_unicode_15)
+{
+  ascii("\xf0\x9f\xaa\xbb.b", 0, "xn--z19h.b");       /* U+1FABB, an emoji of 15.0 */
+  ascii("\xe1\xb2\x89", 0, "xn--d4f");                /* U+1C89 is mapped to U+1C8A */
+  ascii("xn--c4f", 0, NULL);                          /* U+1C89 itself, in Punycode */
+  ascii("a\xf0\x9c\xb3\x96\xcc\x81", 0, "xn--a-ufa"); /* U+1CCD6 is "a", which composes */
+  ascii("\xf0\x93\x91\xa0", 0, "xn--5l8d");           /* U+13460 */
+  ascii("a\xe0\xa2\x97", 0, "xn--a-nnd");             /* a mark, U+0897 */
+  ascii("\xe0\xa2\x97", 0, NULL);                     /* no label begins with one */
+  ascii("\xf0\x90\xb6\x8e", 0, "xn--7h0d");           /* U+10D8E, from right to left: alone */
+  ascii("a\xf0\x90\xb6\x8e", 0, NULL);                /* but not behind a letter */
+  ascii("a\xe2\x81\xa1.b", 0, "a.b");                 /* U+2061 is ignored */
+  unicode("xn--z19h", 0, "\xf0\x9f\xaa\xbb");
+}
+
 TEST(ascii_beside_solidus_overlay_composes)
 {
   ascii("\xe2\x89\xa0", 0, "xn--1ch");
