@@ -191,7 +191,8 @@ function M.to_ace(domain, opts)
   if not ascii then
     return nil, err
   end
-  local dotted = "." .. (std3 and ascii or "") .. "."
+  -- the labels as they were before Punycode: it never ends in a hyphen
+  local dotted = "." .. (std3 and core.idn_to_unicode(ascii, 0) or "") .. "."
   if dotted:find(".-", 1, true) or dotted:find("-.", 1, true) then
     return nil, core.error("invalid", "a label begins or ends with a hyphen",
       { code = "INVALID_HOST", op = "url" })

@@ -18,11 +18,12 @@ describe("qn.url", function()
   end)
 
   it("refuses names that no domain may have", function()
-    for _, wrong in ipairs { "a b", "-a", "a..b", "xn--a", ("a."):rep(127) .. "aaa", "\255" } do
+    for _, wrong in ipairs { "a b", "-a", "-ü", "a.ü-.b", "a..b", "xn--a", ("a."):rep(127) .. "aaa", "\255" } do
       local ace, err = url.to_ace(wrong)
       assert.is_nil(ace, wrong)
       assert.equal("invalid", err.kind)
     end
+    assert.equal("xn----dha", url.to_ace("ü-", { std3 = false }))
     assert.equal("xn--a.b", url.from_ace "xn--a.b") -- what cannot be decoded stays
     assert.is_nil((url.to_punycode("\255")))
     assert.has_error(function() url.to_ace("a", { st3 = true }) end)
