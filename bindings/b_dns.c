@@ -146,7 +146,9 @@ static bool is_name(const char *name, size_t size)
   return size > 0;
 }
 
-/* core.dns_lookup(resolver | nil, name, family, timeout) ! -> {name, addresses, ttl} | nil, err */
+/* core.dns_lookup(resolver | nil, name, family, timeout) ! -> {name, addresses, ttl} | nil, err
+ * An address in one of the forms of inet_aton, which the system's call takes, gives that address.
+ */
 static int core_dns_lookup(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
@@ -162,6 +164,10 @@ static int core_dns_lookup(lua_State *L)
   QNL_ENTER(L, G, t, core_dns_lookup, "lookup");
   opts.resolver = resolver_at(L, G, 1);
   int rc = opts.resolver != NULL ? qn_resolve(G->loop, &opts, &t->op, &literal) : -ENOMEM;
+  if (rc == 0) {
+    qnl_push_address(L, G, &literal);
+    return 1;
+  }
   return wait(L, G, t, rc, &lookup_kind, timeout);
 }
 

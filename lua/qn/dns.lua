@@ -225,6 +225,12 @@ local function check_name(value, where)
   end
 end
 
+local function look_back(resolver, literal, opts)
+  local text = tostring(literal)
+  local names = core.dns_reverse(resolver, text, opts.timeout) or { text }
+  return record.host { name = names[1], names = names, addresses = { literal }, ttl = 0 }
+end
+
 local function lookup(self, name, opts)
   opts = options.check(opts, self and lookup_method_rules or lookup_rules, "lookup", 4)
   local literal = core.dns_literal(name)
@@ -235,14 +241,14 @@ local function lookup(self, name, opts)
   if err then
     return nil, err
   elseif literal then
-    local text = tostring(literal)
-    local names = core.dns_reverse(resolver, text, opts.timeout) or { text }
-    return record.host { name = names[1], names = names, addresses = { literal }, ttl = 0 }
+    return look_back(resolver, literal, opts)
   end
   local host
   host, err = core.dns_lookup(resolver, name, FAMILIES[opts.family or "any"], opts.timeout)
   if not host then
     return nil, err
+  elseif core.dns_literal(host) then -- "127.1"
+    return look_back(resolver, host, opts)
   end
   host.name = host.name or name
   host.names = { host.name }
@@ -314,8 +320,9 @@ end
 ---Looks a host name up, as the system would: hosts file, search list, DNS. The addresses are in the order
 ---in which they are to be tried (RFC 6724). Names that are not ASCII go through IDNA (UTS 46).
 ---
----The literal of an address is looked up the other way round: `name` is what it is called, or the literal
----itself when no name is found; such a look-up never fails.
+---The literal of an address (also "127.1" or "0x7f000001", which the system takes for one) is looked up the
+---other way round: `name` is what it is called, or the literal itself when no name is found; such a look-up
+---never fails.
 ---
 ---With `server` these DNS servers are asked instead of the system's; the hosts file counts, the system's
 ---search list does not (give `search` for one). Cancelling the task ends the look-up.

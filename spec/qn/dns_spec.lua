@@ -111,6 +111,10 @@ describe("qn.dns with unbound and knot", function()
     host = assert(qn.dns.lookup(qn.address("127.0.0.77"), server))
     assert.equal("127.0.0.77", host.name)
     assert.same({ "127.0.0.77" }, host.names)
+    for _, old in ipairs { "127.77", "0x7f00004d", "2130706509", "0177.0.0.77" } do -- as the system does
+      host = assert(qn.dns.lookup(old, server))
+      assert.same({ "127.0.0.77", "127.0.0.77" }, { host.name, tostring(host.addresses[1]) })
+    end
     assert.same({ "a.qn.test", "a2.qn.test" }, sorted(assert(qn.dns.reverse("127.0.0.2", server))))
     local names, err = qn.dns.reverse("127.0.0.77", server)
     assert.is_nil(names)
