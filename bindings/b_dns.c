@@ -146,9 +146,7 @@ static bool is_name(const char *name, size_t size)
   return size > 0;
 }
 
-/* core.dns_lookup(resolver | nil, name, family, timeout) ! -> {name, addresses, ttl} | nil, err
- * An address in one of the forms of inet_aton, which the system's call takes, gives that address.
- */
+/* core.dns_lookup(resolver | nil, name, family, timeout) ! -> {name, addresses, ttl} | nil, err */
 static int core_dns_lookup(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
@@ -164,10 +162,6 @@ static int core_dns_lookup(lua_State *L)
   QNL_ENTER(L, G, t, core_dns_lookup, "lookup");
   opts.resolver = resolver_at(L, G, 1);
   int rc = opts.resolver != NULL ? qn_resolve(G->loop, &opts, &t->op, &literal) : -ENOMEM;
-  if (rc == 0) {
-    qnl_push_address(L, G, &literal);
-    return 1;
-  }
   return wait(L, G, t, rc, &lookup_kind, timeout);
 }
 
@@ -205,7 +199,8 @@ static int core_dns_query(lua_State *L)
   return wait(L, G, t, rc, &query_kind, timeout);
 }
 
-/* core.dns_literal(value) -> the address when it is a qn.Address or the literal of an IP address */
+/* core.dns_literal(value, loose) -> the address when it is a qn.Address or the literal of an IP
+ * address; `loose`: also in the forms of inet_aton, which the system's look-up takes */
 static int core_dns_literal(lua_State *L)
 {
   qn_addr_t a;
@@ -218,8 +213,9 @@ static int core_dns_literal(lua_State *L)
     return 0;
   }
   const char *text = lua_tolstring(L, 1, &size);
-  if (size == 0 || strcmp(text, "*") == 0 || strlen(text) != size ||
-      qn_addr_parse(&a, text, 0, QN_FAMILY_ANY) != 0) {
+  bool empty = size == 0 || strcmp(text, "*") == 0 || strlen(text) != size;
+  if (empty || (qn_addr_parse(&a, text, 0, QN_FAMILY_ANY) != 0 &&
+                (!lua_toboolean(L, 2) || qn_addr_parse_loose(&a, text, 0) != 0))) {
     return 0;
   }
   qnl_push_address(L, qnl_G(L), &a);

@@ -225,15 +225,9 @@ local function check_name(value, where)
   end
 end
 
-local function look_back(resolver, literal, opts)
-  local text = tostring(literal)
-  local names = core.dns_reverse(resolver, text, opts.timeout) or { text }
-  return record.host { name = names[1], names = names, addresses = { literal }, ttl = 0 }
-end
-
 local function lookup(self, name, opts)
   opts = options.check(opts, self and lookup_method_rules or lookup_rules, "lookup", 4)
-  local literal = core.dns_literal(name)
+  local literal = core.dns_literal(name, true)
   if not literal then
     check_name(name, "lookup")
   end
@@ -241,14 +235,14 @@ local function lookup(self, name, opts)
   if err then
     return nil, err
   elseif literal then
-    return look_back(resolver, literal, opts)
+    local text = tostring(literal)
+    local names = core.dns_reverse(resolver, text, opts.timeout) or { text }
+    return record.host { name = names[1], names = names, addresses = { literal }, ttl = 0 }
   end
   local host
   host, err = core.dns_lookup(resolver, name, FAMILIES[opts.family or "any"], opts.timeout)
   if not host then
     return nil, err
-  elseif core.dns_literal(host) then -- "127.1"
-    return look_back(resolver, host, opts)
   end
   host.name = host.name or name
   host.names = { host.name }

@@ -95,6 +95,17 @@ static int parse_ipv6(qn_addr_t *a, const char *text, uint16_t port)
   return 0;
 }
 
+int qn_addr_parse_loose(qn_addr_t *a, const char *text, uint16_t port)
+{
+  struct in_addr in;
+  a->size = 0;
+  if (!qn_ip4_parse_loose(text, strlen(text), (uint8_t *)&in)) {
+    return QN_E_INVALID;
+  }
+  set_ipv4(a, &in, port);
+  return 0;
+}
+
 int qn_addr_parse(qn_addr_t *a, const char *text, uint16_t port, qn_family_t family)
 {
   struct in_addr in;

@@ -9,7 +9,6 @@
 #include "net/hostinfo_i.h"
 
 #include "codec/idna.h"
-#include "qn/ip.h"
 
 #include <errno.h>
 #include <string.h>
@@ -173,22 +172,8 @@ static int make_lookup(const char *host, size_t size, qn__lookup_t **out)
   return 0;
 }
 
-/* What getaddrinfo takes for an address beside the strict forms: "127.1", "0x7f000001". */
-static bool parse_loose(const char *host, size_t size, uint16_t port, qn_addr_t *out)
-{
-  uint8_t v4[4];
-  if (!qn_ip4_parse_loose(host, size, v4)) {
-    return false;
-  }
-  *out = (qn_addr_t){.size = sizeof out->u.in4};
-  out->u.in4.sin_family = AF_INET;
-  memcpy(&out->u.in4.sin_addr, v4, sizeof v4);
-  qn_addr_set_port(out, port);
-  return true;
-}
-
 /* 0: it is an address, in `out`; QN_AGAIN: it is a name. */
-static int parse_literal(const qn_resolve_opts_t *o, size_t size, qn_addr_t *out)
+static int parse_literal(const qn_resolve_opts_t *o, qn_addr_t *out)
 {
   if (qn_addr_parse(out, o->host, o->port, o->family) == 0) {
     return 0;
@@ -200,7 +185,7 @@ static int parse_literal(const qn_resolve_opts_t *o, size_t size, qn_addr_t *out
   if (strchr(o->host, ':') != NULL) {
     return QN_E_INVALID; /* a bad IPv6 literal: no name holds a colon */
   }
-  if (parse_loose(o->host, size, o->port, out)) {
+  if (qn_addr_parse_loose(out, o->host, o->port) == 0) {
     bool fits = o->family != QN_FAMILY_IPV6;
     out->size = fits ? out->size : 0;
     return fits ? 0 : QN_E_HOST_NOT_FOUND;
@@ -223,7 +208,7 @@ int qn_resolve(qn_loop_t *loop, const qn_resolve_opts_t *opts, qn_op_t *op, qn_a
       strcmp(opts->host, "*") == 0) {
     return QN_E_INVALID;
   }
-  int rc = parse_literal(opts, size, out);
+  int rc = parse_literal(opts, out);
   if (rc != QN_AGAIN) {
     return rc;
   }

@@ -115,6 +115,7 @@ describe("qn.dns with unbound and knot", function()
       host = assert(qn.dns.lookup(old, server))
       assert.same({ "127.0.0.77", "127.0.0.77" }, { host.name, tostring(host.addresses[1]) })
     end
+    assert(qn.dns.lookup("127.77", { server = server.server, family = "ipv6" })) -- it never fails
     assert.same({ "a.qn.test", "a2.qn.test" }, sorted(assert(qn.dns.reverse("127.0.0.2", server))))
     local names, err = qn.dns.reverse("127.0.0.77", server)
     assert.is_nil(names)

@@ -34,6 +34,8 @@ typedef struct qn_addr {
  * ("::ffff:1.2.3.4") becomes the IPv4 address, unless QN_FAMILY_IPV6 is asked for. QN_E_INVALID
  * when it is no literal, not of this family, or names an interface that is not there. */
 QN_API int qn_addr_parse(qn_addr_t *a, const char *text, uint16_t port, qn_family_t family);
+/* The forms of inet_aton beside the strict one, which getaddrinfo takes: "127.1", "0x7f000001". */
+QN_API int qn_addr_parse_loose(qn_addr_t *a, const char *text, uint16_t port);
 /* A path, or an abstract name when `name` begins with '@' or NUL (the rest follows, may hold NULs).
  * QN_E_LIMIT (longer than 107 bytes), QN_E_INVALID (empty, or NUL inside a path). */
 QN_API int qn_addr_unix(qn_addr_t *a, const char *name, size_t size);
