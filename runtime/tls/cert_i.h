@@ -33,6 +33,11 @@ X509_NAME *qn__trust_lazy_subject(const uint8_t *der, long size);
 /* `store` finds them from now on. */
 void qn__trust_lazy_attach(X509_STORE *store);
 
+/* verify_path.c: X509_verify_cert, whose errors `found` hears of only when no path is without any;
+ * 1: the context's chain is the good one. For stores that qn__path_store was told of. */
+int qn__path_verify(X509_STORE_CTX *ctx, X509_STORE_CTX_verify_cb found);
+void qn__path_store(X509_STORE *store);
+
 /* Takes over one reference of `x509`, also when it fails (NULL: out of memory). */
 qn_cert_t *qn__cert_wrap(X509 *x509);
 

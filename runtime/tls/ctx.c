@@ -91,6 +91,7 @@ static int add_path(qn_tls_config_t *c, X509_STORE *store, const char *path)
 
 static int own_store(qn_tls_config_t *c, X509_STORE *store)
 {
+  qn__path_store(store);
   for (size_t i = 0; i < c->ca.count; i++) {
     if (!X509_STORE_add_cert(store, c->ca.items[i]->x509)) {
       return refuse(c, QN_E_TLS_CONFIG, "a certificate cannot be trusted");

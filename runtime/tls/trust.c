@@ -176,6 +176,7 @@ int qn_trust_new(qn_trust_t **out)
     qn_free(trust);
     return -ENOMEM;
   }
+  qn__path_store(store);
   *trust = (qn_trust_t){1, store};
   *out = trust;
   return 0;
@@ -243,6 +244,9 @@ static void make_system_store(void)
   qn__crypto_begin();
   system_store = X509_STORE_new();
   system_rc = system_store != NULL ? fill(system_store) : -ENOMEM;
+  if (system_store != NULL) {
+    qn__path_store(system_store);
+  }
   ERR_clear_error();
 }
 

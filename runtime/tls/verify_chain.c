@@ -93,8 +93,7 @@ static int run_verification(const qn_verify_t *in, qn_trust_t *trust, STACK_OF(X
   }
   set_rules(ctx, in);
   X509_STORE_CTX_set_app_data(ctx, &run);
-  X509_STORE_CTX_set_verify_cb(ctx, on_step);
-  int good = X509_verify_cert(ctx);
+  int good = qn__path_verify(ctx, on_step);
   if (good != 1 && run.rc == 0 && out->count == 0) { /* it ended before it could tell */
     run.rc = note(out, QN_E_VERIFY(X509_V_ERR_UNSPECIFIED), 0, in->chain[0]->x509);
   }

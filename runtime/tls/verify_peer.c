@@ -218,9 +218,8 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
   (void)arg;
   if (!t->verified) {
     X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
-    X509_STORE_CTX_set_verify_cb(ctx, collect);
     ERR_set_mark();
-    int ok = X509_verify_cert(ctx);
+    int ok = qn__path_verify(ctx, collect);
     ERR_pop_to_mark();
     qn__tls_note_issuer(t, leaf, X509_STORE_CTX_get0_chain(ctx));
     if (ok <= 0 && t->fault_count == 0) { /* it could not even begin */
