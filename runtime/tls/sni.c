@@ -5,6 +5,7 @@
  * counts as absent. Invariant: a table never holds configurations that have a table of their own,
  * so no chain of references comes back to where it began.
  */
+#include "codec/idna.h"
 #include "tls/f_tls_i.h"
 
 #include <ctype.h>
@@ -78,11 +79,12 @@ static int add_entry(qn_tls_config_t *c, const char *name, bool wild, qn_tls_con
 
 int qn_tls_config_set_sni(qn_tls_config_t *c, const char *name, qn_tls_config_t *other)
 {
-  char host[NAME_MAX_SIZE + 1];
+  char ascii[QN__IDNA_OUT], host[NAME_MAX_SIZE + 1];
   bool wild = name[0] == '*' && name[1] == '.';
   c->problem[0] = 0;
   name += wild ? 2 : 0;
-  if (!host_name(name, strlen(name), host)) {
+  if (qn__idna_to_ascii(name, strlen(name), 0, ascii) != 0 ||
+      !host_name(ascii, strlen(ascii), host)) {
     return qn__tls_config_fail(c, QN_E_INVALID, "not the name of a host");
   }
   if (other == c || (other != NULL && other->sni_count != 0) || c->in_tables != 0) {

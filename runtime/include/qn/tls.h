@@ -171,10 +171,10 @@ QN_API int qn_tls_config_rotate_tickets(qn_tls_config_t *c);
  * allowed at any time; no rotation by itself from then on. */
 QN_API int qn_tls_config_set_ticket_keys(qn_tls_config_t *c, const uint8_t (*keys)[80], size_t n);
 
-/* Servers: which configuration serves a name: "www.example.org" or "*.example.org" (one label).
- * Allowed at any time, so certificates can be changed while connections go on; `other` == NULL
- * removes the name. Others get `c` itself. QN_E_INVALID: not a name, or other == c. Of `other`
- * everything counts but its ticket keys. */
+/* Servers: which configuration serves a name: "www.example.org" or "*.example.org" (one label),
+ * UTF-8 or ASCII. Allowed at any time, so certificates can be changed while connections go on;
+ * `other` == NULL removes the name. Others get `c` itself. QN_E_INVALID: not a name, or other == c.
+ * Of `other` everything counts but its ticket keys. */
 QN_API int qn_tls_config_set_sni(qn_tls_config_t *c, const char *name, qn_tls_config_t *other);
 
 /* Writes the keys of every connection to this file (appended, made with mode 0600): for debugging

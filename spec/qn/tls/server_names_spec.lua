@@ -56,6 +56,19 @@ describe("sni as a table", function()
     assert.equal("server", ask(server, false))
   end)
 
+  it("takes names in any script", function()
+    local server <close> = listen { sni = { ["Bücher.test"] = other, ["*.köln.test"] = other } }
+    assert.equal("other_server", ask(server, "xn--bcher-kva.test"))
+    assert.equal("other_server", ask(server, "a.xn--kln-sna.test"))
+    assert.equal("server", ask(server, "bucher.test"))
+    for _, name in ipairs { "b\xff.test", "a b.test", "bücher..test", "*.*.test" } do
+      local opts = { cert = identity.cert, key = identity.key, sni = { [name] = other } }
+      local none, err = qn.tls.listen("127.0.0.1", 0, opts)
+      assert.is_nil(none)
+      assert.equal("configuration: option 'sni': not the name of a host (INVALID)", tostring(err))
+    end
+  end)
+
   it("what is chosen counts: versions, protocols, certificates of clients", function()
     local server <close> = listen { alpn = "one", verify_depth = 3, sni = {
       ["other.test"] = { cert = other.cert, key = other.key, max_version = "1.2", alpn = { "two", "three" } },
