@@ -33,6 +33,53 @@ static int adopt(EVP_PKEY *pkey, bool is_private, qn_key_t **out)
 /* --- PKCS#8 ------------------------------------------------------------------------------------
  */
 
+/* Where the public key begins that version 2 (RFC 5958) may have at its end, tag [1]; NULL: there
+ * is none. */
+static const unsigned char *public_part(const unsigned char *p, long size)
+{
+  const unsigned char *end = p + size, *last = NULL;
+  long length = 0;
+  int tag = 0, class = 0;
+  if ((ASN1_get_object(&p, &length, &tag, &class, size) & 0x81) != 0) {
+    return NULL;
+  }
+  while (p < end) {
+    last = p;
+    if ((ASN1_get_object(&p, &length, &tag, &class, end - p) & 0x81) != 0) {
+      return NULL;
+    }
+    p += length;
+  }
+  return last != NULL && class == V_ASN1_CONTEXT_SPECIFIC && tag == 1 ? last : NULL;
+}
+
+/* OpenSSL 3.0 knows version 1 only: the private key says the same without the public one. */
+static PKCS8_PRIV_KEY_INFO *read_info(const unsigned char **p, long size)
+{
+  const unsigned char *in = *p, *rest = public_part(in, size);
+  if (rest == NULL) {
+    ERR_clear_error();
+    return d2i_PKCS8_PRIV_KEY_INFO(NULL, p, size);
+  }
+  long whole = 0;
+  int tag, class;
+  const unsigned char *body = in;
+  (void)ASN1_get_object(&body, &whole, &tag, &class, size);
+  int left = (int)(rest - body), total = ASN1_object_size(1, left, V_ASN1_SEQUENCE);
+  unsigned char *copy = total > 0 ? qn_malloc((size_t)total) : NULL, *out = copy;
+  PKCS8_PRIV_KEY_INFO *info = NULL;
+  if (copy != NULL) {
+    const unsigned char *from = copy;
+    ASN1_put_object(&out, 1, left, V_ASN1_SEQUENCE, V_ASN1_UNIVERSAL);
+    memcpy(out, body, (size_t)left);
+    info = d2i_PKCS8_PRIV_KEY_INFO(NULL, &from, total);
+    *p = info != NULL ? in + size : in;
+    explicit_bzero(copy, (size_t)total);
+    qn_free(copy);
+  }
+  return info;
+}
+
 /* Takes `info`. */
 static int from_info(PKCS8_PRIV_KEY_INFO *info, qn_key_t **out)
 {
@@ -55,7 +102,14 @@ static int from_sealed(X509_SIG *sealed, const source_t *s, qn_key_t **out)
   PKCS8_PRIV_KEY_INFO *info = NULL;
   if (rc == 0) {
     ERR_clear_error();
-    info = PKCS8_decrypt(sealed, s->pass, s->pass_size);
+    unsigned char *plain = NULL;
+    int size = 0;
+    if (PKCS12_pbe_crypt(algorithm, s->pass, s->pass_size, ASN1_STRING_get0_data(bytes),
+                         ASN1_STRING_length(bytes), &plain, &size, 0) != NULL) {
+      const unsigned char *p = plain;
+      info = read_info(&p, size);
+    }
+    OPENSSL_clear_free(plain, (size_t)size);
     rc = info != NULL ? 0 : qn__crypto_failed(QN_E_KEY_PASSPHRASE);
   }
   X509_SIG_free(sealed);
@@ -71,7 +125,7 @@ typedef int decode_fn(const unsigned char **p, long size, const source_t *s, qn_
 static int decode_info(const unsigned char **p, long size, const source_t *s, qn_key_t **out)
 {
   (void)s;
-  PKCS8_PRIV_KEY_INFO *info = d2i_PKCS8_PRIV_KEY_INFO(NULL, p, size);
+  PKCS8_PRIV_KEY_INFO *info = read_info(p, size);
   return info != NULL ? from_info(info, out) : QN_E_KEY_FORMAT;
 }
 

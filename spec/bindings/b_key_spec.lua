@@ -4,6 +4,7 @@
 
 local qn = require "qn"
 local tls = require "qn.tls.key"
+local asn1 = require "spec.support.der"
 local program = require "spec.support.program"
 local crypto = qn.crypto
 
@@ -137,6 +138,36 @@ describe("qn.tls.key", function()
       end
     end
     assert.equal(key, tls.key(EC, "not needed"))
+  end)
+
+  -- PKCS#8 with the public key behind the private one (RFC 5958, 8410), which openssl does not write.
+  it("reads version 2 of PKCS#8, plain and encrypted", function()
+    local from_rfc <const> = "-----BEGIN PRIVATE KEY-----\n" -- RFC 8410, 10.3
+      .. "MHICAQEwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n"
+      .. "oB8wHQYKKoZIhvcNAQkJFDEPDA1DdXJkbGUgQ2hhaXJzgSEAGb9ECWmEzf6FQbrB\n"
+      .. "Z9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PRIVATE KEY-----\n"
+    local key = assert(tls.key(from_rfc))
+    assert.equal("ed25519", key.type)
+    local plain = key:to_der()
+    local secret, public = plain:sub(-32), key.public:to_der():sub(-32)
+    local function made(last)
+      return asn1.seq(asn1.integer "\1", asn1.seq(asn1.oid "1.3.101.112"), asn1.octets(asn1.octets(secret)), last)
+    end
+    assert.equal(key, tls.key(made("\x81\x21\0" .. public)))
+    local whole = made("\xa1\x23\x03\x21\0" .. public) -- as some write it
+    assert.equal(key, tls.key(whole))
+    for cut = 1, #whole - 1 do
+      refused("invalid", "KEY_FORMAT", whole:sub(1, cut))
+    end
+    refused("invalid", "KEY_FORMAT", made("\x81\x21\0" .. public .. "\x81\x01\0"))
+    local work = assert(crypto.pbkdf2("sha256", "secret", "saltsalt", 2048, 16))
+    local sealed = openssl("enc -aes-128-cbc -in IN -iv " .. ("00"):rep(16) .. " -K " .. crypto.to_hex(work), whole)
+    local pbes2 = asn1.seq(asn1.oid "1.2.840.113549.1.5.13", asn1.seq(
+      asn1.seq(asn1.oid "1.2.840.113549.1.5.12", asn1.seq(asn1.octets "saltsalt", asn1.integer "\8\0",
+        asn1.seq(asn1.oid "1.2.840.113549.2.9"))),
+      asn1.seq(asn1.oid "2.16.840.1.101.3.4.1.2", asn1.octets(("\0"):rep(16)))))
+    assert.equal(key, tls.key(asn1.seq(pbes2, asn1.octets(sealed)), "secret"))
+    refused("auth", "KEY_PASSPHRASE", asn1.seq(pbes2, asn1.octets(sealed)), "wrong")
   end)
 
   it("cut at any byte is no key", function()

@@ -26,8 +26,9 @@ local function seal(fields, name)
   })
 end
 
----A private or public key from PEM or DER: PKCS#8 (plain or encrypted), SubjectPublicKeyInfo, and the older forms of
----RSA, EC and DSA. PEM may hold other blocks; its first key counts. An encrypted one needs its passphrase.
+---A private or public key from PEM or DER: PKCS#8 (plain or encrypted, with the public key behind it or not),
+---SubjectPublicKeyInfo, and the older forms of RSA, EC and DSA. PEM may hold other blocks; its first key counts. An
+---encrypted one needs its passphrase.
 ---
 ---Errors: `auth` (code `KEY_PASSPHRASE`: it is missing or wrong), `invalid` (`KEY_FORMAT`), `limit` (more than 1 MiB
 ---of data, 16384 bits, or 2000000 iterations for the passphrase), `unsupported`.
