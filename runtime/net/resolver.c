@@ -3,10 +3,10 @@
  * The only file that knows c-ares. Channels for UDP and others for TCP, because c-ares (1.18)
  * gives up all that is under way with a server, on either, when one connection ends. Each channel
  * makes one try; ids are ours (from the kernel), so is the socket: empty datagrams, which c-ares
- * takes for an error, are passed over, and a datagram is handed on as it came, where c-ares would
- * cut it at 512 bytes. Two channels take turns for UDP, so that a busy server does not see one port
- * for ever, which would help to forge replies. Invariant: a channel has sockets, the server has an
- * armed timer, exactly while messages are under way.
+ * takes for an error, and questions are passed over, and a datagram is handed on as it came, where
+ * c-ares would cut it at 512 bytes. Two channels take turns for UDP, so that a busy server does not
+ * see one port for ever, which would help to forge replies. Invariant: a channel has sockets, the
+ * server has an armed timer, exactly while messages are under way.
  */
 #define CARES_NO_DEPRECATED
 
@@ -208,6 +208,12 @@ static int connect_socket(ares_socket_t fd, const struct sockaddr *to, ares_sock
   return rc;
 }
 
+/* Not even a reply: somebody sends back what he gets, or guesses. */
+static bool is_question(const uint8_t *message, ares_ssize_t size)
+{
+  return size > 2 && (message[2] & 0x80) == 0;
+}
+
 static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int flags,
                             struct sockaddr *from, ares_socklen_t *from_size, void *arg)
 {
@@ -221,7 +227,7 @@ static ares_ssize_t receive(ares_socket_t fd, void *buffer, size_t size, int fla
     }
     c->budget -= !c->tcp;
     n = recvfrom(fd, buffer, size, flags, from, from_size);
-    again = n == 0 && !c->tcp && size > 0;
+    again = !c->tcp && size > 0 && (n == 0 || is_question(buffer, n));
   }
   c->bytes = buffer;
   c->datagram = n > 0 && !c->tcp ? (size_t)n : 0;

@@ -10,7 +10,7 @@
  *   AAAA; drop: nothing
  * - crowdN: the answer after LATE_MS, REFUSED when 150 wait; flood: the answer after 2,000 others
  * - servfail, refused, notimp, formerr: that rcode; nx, nxraw: NXDOMAIN with and without SOA
- * - wrongid, wrongq, short, garbage, loop: lies; empty: an empty datagram first
+ * - wrongid, wrongq, short, garbage, loop: lies; empty, echo: an empty datagram, the question first
  * - noedns: FORMERR for EDNS; mute: nothing for EDNS
  * - tc, tcsplit, tcone, tcfail, tcwait: TC; by TCP at once, byte by byte, then close, close
  *   unanswered, never
@@ -242,6 +242,9 @@ static void dns_peer_udp(dns_peer_t *p)
     return;
   }
   size_t reply = dns_peer_reply(p, &q, out);
+  if (dns_peer_is(&q, "echo")) {
+    sendto(p->udp, in, (size_t)n, 0, (struct sockaddr *)&from, size);
+  }
   if (dns_peer_is(&q, "empty")) {
     sendto(p->udp, out, 0, 0, (struct sockaddr *)&from, size);
   }

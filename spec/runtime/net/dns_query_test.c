@@ -126,6 +126,7 @@ TEST(every_way_to_answer)
       {"one.test", 0},
       {"chain.test", 0},
       {"empty.test", 0},
+      {"echo.test", 0},
       {"flood.test", 0},
       {"noedns.test", 0},
       {"mute.test", 0, true},
