@@ -251,7 +251,7 @@ static int core_dtls_answer(lua_State *L)
 
 /* --- messages --------------------------------------------------------------------------------- */
 
-enum { RECV, EACH };
+enum { RECV, EACH, FETCH };
 
 static int give(lua_State *L, qnl_task_t *t);
 
@@ -296,7 +296,12 @@ static int receive(lua_State *L, qnl_task_t *t, qnl_dtls_t *u, int how, uint64_t
   t->wait.obj = u;
   t->wait.a = how;
   t->wait.phase = "read";
-  int rc = qn_dtls_wait(u->a, &t->op);
+  qn_slice_t data;
+  int rc = u->listened && how != FETCH ? qn_dtls_peek(u->a, &data) : QN_E_CLOSED;
+  if (rc == 0 || rc == QN_AGAIN) {
+    return push_received(L, t, QN_E_BUSY);
+  }
+  rc = qn_dtls_wait(u->a, &t->op);
   if (rc == QN_AGAIN) {
     if (timeout != QNL_NEVER) {
       qnl_wait_for(t, timeout);
@@ -322,6 +327,22 @@ static int dtls_recv(lua_State *L)
   uint64_t timeout = timeout_of(L, "recv");
   QNL_ENTER(L, G, t, dtls_recv, "recv");
   return receive(L, t, u, RECV, timeout);
+}
+
+/* core.dtls_fetch(connection) ! -> data | nil, err: recv, for the listeners of "message" */
+static int core_dtls_fetch(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  qnl_dtls_t *u = check(L);
+  QNL_ENTER(L, G, t, core_dtls_fetch, "recv");
+  return receive(L, t, u, FETCH, QNL_NEVER);
+}
+
+/* core.dtls_listen(connection, on): whether recv and each are busy */
+static int core_dtls_listen(lua_State *L)
+{
+  check(L)->listened = lua_toboolean(L, 2);
+  return 0;
 }
 
 static int each_next(lua_State *L)
@@ -650,6 +671,8 @@ void qnl_open_dtls(lua_State *L, qnl_state_t *G)
                                            {"dtls_answer", core_dtls_answer, 0},
                                            {"dtls_event", core_dtls_event, 0},
                                            {"dtls_watch", core_dtls_watch, 0},
+                                           {"dtls_fetch", core_dtls_fetch, 0},
+                                           {"dtls_listen", core_dtls_listen, 0},
                                            {"dtls_facts", core_dtls_facts, 0},
                                            {NULL, NULL, 0}};
   static const char *const weak[] = {&key_all, &key_configs};

@@ -24,7 +24,8 @@ typedef struct qnl_dtls_endpoint {
 typedef struct qnl_dtls {
   qnl_box_t box; /* obj = this struct */
   qn_dtls_t *a;
-  bool handed; /* somebody has it: collected while open = a leak */
+  bool handed;   /* somebody has it: collected while open = a leak */
+  bool listened; /* its listeners get the messages: nobody else does */
 } qnl_dtls_t;
 
 /* Pushes the userdata of an association of the endpoint at `endpoint`, which takes over the

@@ -59,10 +59,12 @@ static void note(lua_State *L, int idx, const char *event, const char *value)
   }
 }
 
-/* core.udp_observe(socket, on) */
+/* core.udp_observe(socket, on, datagrams) */
 static int core_udp_observe(lua_State *L)
 {
-  qnl_check_udp(L, 1)->observed = lua_toboolean(L, 2);
+  qnl_udp_t *u = qnl_check_udp(L, 1);
+  u->observed = lua_toboolean(L, 2);
+  u->listened = lua_toboolean(L, 3);
   return 0;
 }
 

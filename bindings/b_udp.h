@@ -17,6 +17,7 @@ typedef struct qnl_udp {
   qn_udp_t *u;
   qn_op_t *lookup; /* of a connect that looks its host up */
   bool observed;   /* somebody listens to its events */
+  bool listened;   /* and gets the datagrams: nobody else does */
 } qnl_udp_t;
 
 /* User values of a datagram. */

@@ -65,7 +65,7 @@ static void push_from(lua_State *L, const qn_udp_info_t *info)
 }
 
 /* What the wait in t->wait is for; stored so that it can be begun again. */
-enum how { RECV, INTO, EACH, BATCH };
+enum how { RECV, INTO, EACH, BATCH, FETCH };
 
 static int wait_more(lua_State *L, qnl_task_t *t);
 
@@ -161,6 +161,9 @@ static int start(lua_State *L, qnl_task_t *t, qnl_udp_t *u, enum how how, intptr
   t->wait.b = b;
   t->wait.max = max;
   t->wait.phase = "read";
+  if (u->listened && how != FETCH && qn_udp_state(u->u) != QN_UDP_CLOSED) {
+    return push_result(L, t, QN_E_BUSY);
+  }
   if (timeout == 0) {
     (void)qn_udp_pending(u->u); /* no time to be told: ask */
   }
@@ -184,6 +187,15 @@ static int udp_recv(lua_State *L)
   get_opts(L, 2, "recv", &timeout, &max);
   QNL_ENTER(L, G, t, udp_recv, "recv");
   return start(L, t, u, RECV, 0, timeout, max);
+}
+
+/* core.udp_fetch(socket) ! -> data, from | nil, err: recv, for the listeners of "datagram" */
+static int core_udp_fetch(lua_State *L)
+{
+  qnl_state_t *G = qnl_G(L);
+  qnl_udp_t *u = qnl_check_udp(L, 1);
+  QNL_ENTER(L, G, t, core_udp_fetch, "recv");
+  return start(L, t, u, FETCH, 0, QNL_NEVER, ANY_SIZE);
 }
 
 /* recv_into(buf [, opts]) ! -> n, from | nil, err */
@@ -286,4 +298,5 @@ const qnl_method_t qnl_udp_recv_methods[] = {
     {"recv", udp_recv, 0}, {"recv_into", udp_recv_into, 0},  {"recv_batch", udp_recv_batch, 0},
     {"each", udp_each, 0}, {"pending_size", udp_pending, 0}, {"has_pending", udp_pending, 1},
     {NULL, NULL, 0}};
-const qnl_method_t qnl_udp_recv_functions[] = {{"udp_watch", core_udp_watch, 0}, {NULL, NULL, 0}};
+const qnl_method_t qnl_udp_recv_functions[] = {
+    {"udp_watch", core_udp_watch, 0}, {"udp_fetch", core_udp_fetch, 0}, {NULL, NULL, 0}};

@@ -155,8 +155,9 @@ end
 local function fetch(connection, state)
   local mark = core.dtls_watch(connection, -1)
   while mark and state.wants.message do
-    local data = connection:recv()
+    local data = core.dtls_fetch(connection)
     if not data then
+      core.dtls_listen(connection, false)
       return -- it is over, or another task reads
     end
     events.dispatch(connection, "message", data)
@@ -181,6 +182,7 @@ function source.observe(object, list)
   local mode = wants.message and "message" or wants.ready_read and "ready_read"
   if mode ~= state.mode then
     state.mode = mode
+    core.dtls_listen(object, mode == "message") -- whoever else reads hears that it is busy
     if state.task then
       state.task:cancel("nobody listens any more")
     end

@@ -20,7 +20,7 @@ for _, name in ipairs(names) do
   known[name] = true
 end
 
--- socket -> {wants = set of names, task = the one that fetches}
+-- socket -> {wants = set of names, task = the one that fetches, all = it alone reads}
 local observed = setmetatable({}, { __mode = "k" })
 
 function M.check_event(object, name)
@@ -37,7 +37,7 @@ end
 M.is_over = core.udp_is_closed
 
 local function receive(socket)
-  local data, from = socket:recv()
+  local data, from = core.udp_fetch(socket)
   if data then
     events.dispatch(socket, "datagram", data, from)
   elseif from.kind == "closed" then
@@ -58,6 +58,8 @@ local function fetch(socket, state)
   local mark = core.udp_watch(socket, -1) -- bound, and something is there
   while mark and state.wants.datagram do
     if not receive(socket) then
+      state.all = false
+      core.udp_observe(socket, true, false)
       return
     end
   end
@@ -76,9 +78,9 @@ function M.observe(object, list)
   end
   local mode = wants.datagram and "datagram" or wants.ready_read and "ready_read"
   state.wants = wants
-  core.udp_observe(object, #list > 0)
   if mode ~= state.mode then
     state.mode = mode
+    state.all = mode == "datagram" -- whoever else reads hears that it is busy
     if state.task then
       state.task:cancel("nobody listens any more")
       state.task = nil
@@ -88,6 +90,7 @@ function M.observe(object, list)
       state.task:name("datagrams of " .. tostring(object))
     end
   end
+  core.udp_observe(object, #list > 0, state.all)
 end
 
 core.udp_set_dispatcher(events.dispatch)

@@ -215,6 +215,25 @@ describe("a connection of DTLS", function()
       end)()).kind)
     end)
 
+    it("keep others from reading while there is a listener of messages", function()
+      local b <close> = both()
+      local got
+      local function note(data) got = data end
+      b.s:on("message", note)
+      assert.equal("busy", select(2, b.s:recv { timeout = 5 }).kind)
+      qn.sleep(0.005) -- the task that fetches is there
+      assert.equal("busy", select(2, b.s:recv { timeout = 5 }).kind)
+      assert(b.c:send "for the listener")
+      program.until_true("the message", function() return got end)
+      assert.equal("for the listener", got)
+      b.s:off("message", note)
+      assert(b.c:send "for the reader")
+      assert.equal("for the reader", (b.s:recv { timeout = 5 }))
+      b.s:on("message", note)
+      b.s:close()
+      assert.equal("closed", select(2, b.s:recv { timeout = 5 }).kind)
+    end)
+
     it("tell sessions of a client", function()
       local b <close> = both()
       assert.is_true(b.c:tls().session ~= nil)
