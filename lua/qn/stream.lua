@@ -104,8 +104,8 @@ function M.join(a, b, opts)
   local moved = {}
   local failed
   local before = taken(a)
-  local copy_options = { finish = opts.finish }
-  local _, err = group({ timeout = opts.timeout }, function(g)
+  local copy_options = { finish = opts.finish, timeout = opts.timeout }
+  group(function(g)
     local function one(i, src, dst)
       local n, e = core.copy(src, dst, copy_options)
       moved[i] = n or e.partial
@@ -117,9 +117,8 @@ function M.join(a, b, opts)
     g:spawn(one, 1, a, b)
     g:spawn(one, 2, b, a)
   end)
-  err = failed or err
-  if err then
-    return nil, moved[2] or taken(a) - before, err -- one that was cancelled could not tell
+  if failed then
+    return nil, moved[2] or taken(a) - before, failed -- one that was cancelled could not tell
   end
   return moved[1], moved[2]
 end

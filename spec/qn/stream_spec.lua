@@ -180,6 +180,8 @@ describe("join", function()
         local ok, up, down, err = task:join()
         assert.is_true(ok)
         assert_error("timeout", up, err)
+        assert.same({ "copy", "read" }, { err.op, err.phase }) -- not the group's
+        assert.equal(err.partial > 0 and down or 0, err.partial) -- of the direction that was first
         passed = down == 4 and left:read(4) == "1234" -- it had time for these
       end)
       return passed
