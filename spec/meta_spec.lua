@@ -205,6 +205,20 @@ describe("annotations", function()
     end
   end)
 
+  it("of qn name everything that it loads when it is asked for", function()
+    local lazy = getmetatable(qn).__index
+    local seen = 0
+    for i = 1, debug.getinfo(lazy, "u").nups do
+      local _, names = debug.getupvalue(lazy, i)
+      for name in pairs(names ~= _G and type(names) == "table" and names or {}) do
+        seen = seen + 1
+        local class = documented.qn
+        assert.is_truthy(class.functions[name] or class.fields[name], "qn." .. name)
+      end
+    end
+    assert.is_true(seen > 30)
+  end)
+
   it("say of each method what it does, and whether it waits", function()
     for class in pairs(live) do
       for name, doc in pairs(documented[class].functions) do

@@ -8,11 +8,18 @@
 ---@class qn
 ---@field version string "0.1.0"
 ---@field tcp qn.tcp
+---@field unix qn.unix
+---@field udp qn.udp
+---@field tls qn.tls
+---@field dtls qn.dtls
+---@field dns qn.dns
 ---@field address qn.address
 ---@field interfaces qn.interfaces
----@field unix qn.unix
----@field dns qn.dns
+---@field url qn.url
+---@field crypto qn.crypto
 ---@field file qn.file
+---@field host_name fun(): string `qn.dns.host_name`: the name of this machine
+---@field domain_name fun(): string `qn.dns.domain_name`: the domain of this machine, "" when there is none
 local qn = {}
 
 ---@class qn.CopyOptions
