@@ -141,7 +141,7 @@ static int refuse(lua_State *L, int nargs, const char *why)
 int qn_runtime_spawn(qn_runtime_t *rt, int nargs)
 {
   lua_State *L = rt->L;
-  if (rt->G->stopping) {
+  if (rt->G->stopping || rt->G->exiting) {
     return refuse(L, nargs, "the runtime has been stopped");
   }
   lua_pushcfunction(L, spawn_root);
@@ -173,12 +173,17 @@ static int take_outcome(lua_State *L)
   return n - 1;
 }
 
+static void forget_traceback(lua_State *L)
+{
+  lua_pushnil(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_traceback);
+}
+
 int qn_runtime_call(qn_runtime_t *rt, int nargs, int nres)
 {
   lua_State *L = rt->L;
   qnl_state_t *G = rt->G;
-  lua_pushnil(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &key_traceback);
+  forget_traceback(L);
   if (rt->host_loop) {
     return refuse(L, nargs, "the host runs the loop: use qn_runtime_spawn");
   }
@@ -216,12 +221,14 @@ const char *qn_runtime_traceback(qn_runtime_t *rt)
 
 int qn_runtime_dofile(qn_runtime_t *rt, const char *path)
 {
+  forget_traceback(rt->L);
   int status = luaL_loadfile(rt->L, path);
   return status != LUA_OK ? status : qn_runtime_call(rt, 0, 0);
 }
 
 int qn_runtime_dostring(qn_runtime_t *rt, const char *code)
 {
+  forget_traceback(rt->L);
   int status = luaL_loadstring(rt->L, code);
   return status != LUA_OK ? status : qn_runtime_call(rt, 0, 0);
 }

@@ -115,9 +115,14 @@ TEST(errors_come_back_with_their_value_and_traceback)
   CHECK_INT(qn_runtime_dostring(rt, "error({ code = 7 })"), LUA_ERRRUN);
   CHECK(lua_istable(L, -1)); /* the very value */
   lua_settop(L, top);
+  CHECK(qn_runtime_traceback(rt) != NULL);
   CHECK_INT(qn_runtime_dostring(rt, "x x"), LUA_ERRSYNTAX);
+  CHECK_NULL(qn_runtime_traceback(rt)); /* not that of the call before */
+  lua_settop(L, top);
+  CHECK_INT(qn_runtime_dostring(rt, "error('again')"), LUA_ERRRUN);
   lua_settop(L, top);
   CHECK(qn_runtime_dofile(rt, "/nowhere/at/all.lua") != LUA_OK);
+  CHECK_NULL(qn_runtime_traceback(rt));
   lua_settop(L, top);
   CHECK_INT(qn_runtime_dostring(rt, "qn.event():wait()"), LUA_ERRRUN); /* nothing can wake it */
   CHECK(strstr(luaL_tolstring(L, -1, NULL), "DEADLOCK") != NULL);
@@ -218,6 +223,10 @@ TEST(exit_ends_the_call_and_tells_the_status)
     CHECK(qn_runtime_exiting(rt, &status));
     CHECK_INT(status, 7);
     CHECK(qn_runtime_dostring(rt, "x = 'no'") != LUA_OK); /* nothing runs any more */
+    CHECK_STR(global(L, "x"), "nil");
+    CHECK_INT(luaL_loadstring(L, "x = 'no'"), LUA_OK);
+    CHECK_INT(qn_runtime_spawn(rt, 0), LUA_ERRRUN);
+    qn_runtime_stop(rt, 20);
     CHECK_STR(global(L, "x"), "nil");
     CHECK(qn_runtime_shutdown(rt, 20));
   }

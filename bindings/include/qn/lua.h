@@ -49,7 +49,7 @@ QN_API int qn_runtime_call(qn_runtime_t *rt, int nargs, int nres);
  * the next call. */
 QN_API const char *qn_runtime_traceback(qn_runtime_t *rt);
 /* The same without turning the loop: starts the task and returns; its errors go to qn.on_unhandled.
- */
+ * LUA_ERRRUN after qn.exit or qn_runtime_stop. */
 QN_API int qn_runtime_spawn(qn_runtime_t *rt, int nargs);
 
 /* Turns the loop; true while tasks are alive. */
