@@ -271,9 +271,13 @@ M.from_base64 = core.from_base64
 
 local hasher_methods = core.hasher_methods()
 
-function hasher_methods:final(encoding)
+local function final(hasher, encoding)
   local encode = encoder_of(encoding, 1, "final")
-  return encode(self:_final())
+  return encode(hasher:_final())
+end
+
+function hasher_methods:final(encoding)
+  return options.blame("final", final, self, encoding)
 end
 
 for _, name in ipairs { "digest", "hmac", "hasher", "hmac_hasher", "random", "scrypt" } do

@@ -71,6 +71,19 @@ function M.chmod(path, mode)
 end
 M.chmod = core.file_chmod
 
+-- Before anything is touched, and as the caller wrote it.
+local function check_path(path, where)
+  local problem
+  if type(path) ~= "string" and type(path) ~= "number" then
+    problem = "string expected, got " .. type(path)
+  elseif tostring(path):find("\0", 1, true) then
+    problem = "a path must not hold zeros"
+  end
+  if problem then
+    error(("bad argument #1 to '%s' (%s)"):format(where, problem), 3)
+  end
+end
+
 local MKDIR_OPTIONS <const> = {
   mode = { type = "integer", min = 0, max = 4095 },
   parents = { type = "boolean" },
@@ -104,6 +117,7 @@ end
 ---@return true? ok
 ---@return qn.Error? err
 function M.mkdir(path, opts)
+  check_path(path, "mkdir")
   opts = options.check(opts, MKDIR_OPTIONS, "mkdir")
   if opts.parents and path ~= "" then
     return make_all(path, opts.mode)
@@ -117,6 +131,7 @@ end
 ---@return string[]? names
 ---@return qn.Error? err
 function M.list(path)
+  check_path(path, "list")
   local names, err = core.file_list(path)
   if not names then
     return nil, err
@@ -145,6 +160,7 @@ local READ_OPTIONS <const> = { max = { type = "integer", min = 1 } }
 ---@return string? data
 ---@return qn.Error? err
 function M.read(path, opts)
+  check_path(path, "read")
   opts = options.check(opts, READ_OPTIONS, "read")
   local file <close>, err = core.file_open(path, "r")
   if not file then
@@ -234,7 +250,7 @@ end
 
 ---@class qn.FileWriteOptions
 ---@field mode? "w"|"a"|"wx"|"r+" as in `open` (default "w")
----@field atomic? boolean readers see the old content or the new one, never a part
+---@field atomic? boolean readers see the old content or the new one, never a part; with mode "w" only
 
 ---Writes a whole file and waits until the system has it. An atomic write makes a new file beside
 ---the old one, syncs it and gives it the name: it has the old one's permissions but a new inode, and a
@@ -248,6 +264,7 @@ end
 ---@return true? ok
 ---@return qn.Error? err
 function M.write(path, data, opts)
+  check_path(path, "write")
   opts = options.check(opts, WRITE_OPTIONS, "write")
   check_data(data, "write")
   if not opts.atomic then
@@ -265,6 +282,7 @@ end
 ---@return true? ok
 ---@return qn.Error? err
 function M.append(path, data)
+  check_path(path, "append")
   check_data(data, "append")
   return write_plain(path, data, "a")
 end

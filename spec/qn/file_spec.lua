@@ -52,6 +52,20 @@ describe("qn.file.read", function()
   end)
 end)
 
+describe("a path of qn.file", function()
+  for _, name in ipairs { "open", "stat", "remove", "mkdir", "list", "read", "write", "append" } do
+    it("is checked by " .. name .. ", which is named", function()
+      for _, path in ipairs { {}, "a\0b" } do
+        local wanted = type(path) == "table" and "string expected, got table" or "must not hold zeros"
+        local call = assert(load("local f, p = ... local x = f." .. name .. "(p) return x", "=here"))
+        local ok, message = pcall(call, file, path)
+        assert.is_false(ok)
+        assert.matches("^here:1: bad argument #1 to '" .. name .. "' %(.*" .. wanted, message)
+      end
+    end)
+  end
+end)
+
 describe("qn.file.write", function()
   it("writes strings, numbers and buffers", function()
     local dir <close> = temp.dir()
