@@ -107,7 +107,7 @@ static int not_yieldable(lua_State *L, const char *op)
                      G->own_loop ? "the loop runs: spawn a task for it"
                                  : "the host runs the loop: use qn_runtime_spawn");
   }
-  if (G->running == NULL) {
+  if (qnl_running_task(G) == NULL) {
     return qnl_throw(
         L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
         "'%s' would wait in a coroutine outside any task: use qn.run (or the program qnlua)", op);

@@ -67,6 +67,27 @@ local function run_body(nursery, g, f)
   return results
 end
 
+local function outcome(ok, ...)
+  if not ok then
+    error((...), 0)
+  end
+  return ...
+end
+
+-- The main thread of a stock interpreter waits by itself but is no task, so the group gets one.
+local function group_in_task(opts, f)
+  local task = core.spawn(M.group, opts, f)
+  local _ <close> = setmetatable({}, {
+    __close = function(_, err)
+      if err ~= nil then -- a deadline of the main thread, or it cannot wait
+        task:cancel()
+        pcall(require "qn.task".shield, task.join, task)
+      end
+    end,
+  })
+  return outcome(task:join())
+end
+
 ---Runs `f(g)` and waits for everything spawned in it (by `g:spawn` or `qn.spawn`). The first error of a
 ---child cancels the others and the body, and is thrown when all have ended; with
 ---`on_error = "collect"` nobody is cancelled, and the call returns `nil` and the list of errors; with
@@ -83,6 +104,9 @@ function M.group(opts, f)
   opts = options.check(opts, group_options, "group")
   if type(f) ~= "function" then
     error("bad argument #2 to 'group' (function expected, got " .. type(f) .. ")", 2)
+  end
+  if not core.current() and select(2, coroutine.running()) then
+    return group_in_task(opts, f)
   end
   local deadline <close> = opts.timeout ~= nil and core.deadline(opts.timeout) or nil
   local nursery <close> = core.nursery(opts.limit or 0, opts.on_error)

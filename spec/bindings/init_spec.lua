@@ -79,8 +79,47 @@ describe("the module in a stock interpreter", function()
         error("boom") end))]])
   end)
 
+  it("has groups, and what is made of them, on the main thread", function()
+    prints([[
+7	8
+2	4	0
+2	fast
+0	0
+false	child
+nil	timeout	join
+cleaned
+nil	timeout	sleep
+served	true
+]], [[
+      local qn = require "qn"
+      print(qn.group(function(g) g:spawn(qn.sleep, 0.001) return 7, 8 end))
+      local r, errors = qn.map({ 1, 2 }, function(n) qn.sleep(0.001) return n * 2 end)
+      print(r[1], r[2], #errors)
+      print(qn.race { function() qn.sleep(60) end, function() return "fast" end })
+      local a, b = qn.pair()
+      local c, d = qn.pair()
+      a:close()
+      d:close()
+      print(qn.join(b, c))
+      print(pcall(qn.group, function(g) g:spawn(error, "child", 0) qn.sleep(60) end))
+      local closer = setmetatable({}, { __close = function() qn.shield(qn.sleep, 0.001) closed = "cleaned" end })
+      local nothing, err = qn.timeout(0.01, qn.group, function() local _ <close> = closer qn.sleep(60) end)
+      print(nothing, err.kind, err.phase)
+      print(closed)
+      nothing, err = qn.group({ timeout = 0.01 }, function() qn.sleep(60) end)
+      print(nothing, err.kind, err.phase)
+      local server = assert(qn.tcp.listen("127.0.0.1", 0))
+      qn.spawn(function()
+        local socket <close> = assert(qn.tcp.connect("127.0.0.1", server:port()))
+        local line = socket:read("l")
+        server:close()
+        io.write(line, "\t")
+      end)
+      print(server:serve(function(socket) socket:write("served\n") end))]])
+  end)
+
   it("refuses to wait where nothing can, and says what helps", function()
-    prints("not_yieldable\ttrue\nnot_yieldable\ttrue\nwaited\n", [[
+    prints("not_yieldable\ttrue\nnot_yieldable\ttrue\nnot_yieldable\ttrue\nwaited\n", [[
       local qn = require "qn"
       qn.run(function()
         local ok, err = coroutine.resume(coroutine.create(function() qn.sleep(0.001) end))
@@ -89,6 +128,8 @@ describe("the module in a stock interpreter", function()
       local ok, err = coroutine.resume(coroutine.create(function() qn.sleep(0.001) end))
       print(err.kind, err.message:find("qn.run", 1, true) ~= nil)
       qn.install()
+      ok, err = coroutine.resume(coroutine.create(function() qn.sleep(0.001) end))
+      print(err.kind, err.message:find("qn.run", 1, true) ~= nil)
       qn.run(function() coroutine.wrap(function() qn.sleep(0.001) print "waited" end)() end)]])
   end)
 
