@@ -12,8 +12,8 @@
 --   "Broadcast message 3" from 127.0.0.1 to 127.255.255.255
 local qn = require "qn"
 
-local port = math.tointeger(tonumber(arg[1] or 45454))
-local count = tonumber(arg[2] or math.huge)
+local port <const> = math.tointeger(arg[1] or 45454) or error("the port must be an integer")
+local count <const> = tonumber(arg[2] or math.huge) or error("the count must be a number")
 
 -- "share": every socket that is bound so gets its own copy of a broadcast.
 local socket <close> = assert(qn.udp.bind("0.0.0.0", port, { mode = "share" }))

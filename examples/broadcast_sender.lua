@@ -12,9 +12,9 @@
 local qn = require "qn"
 
 local host = arg[1] or "255.255.255.255"
-local port = math.tointeger(tonumber(arg[2] or 45454))
-local count = tonumber(arg[3] or math.huge)
-local pause = tonumber(arg[4] or 1)
+local port <const> = math.tointeger(arg[2] or 45454) or error("the port must be an integer")
+local count <const> = tonumber(arg[3] or math.huge) or error("the count must be a number")
+local pause <const> = tonumber(arg[4] or 1) or error("the pause must be a number")
 
 -- IPv4 only, since IPv6 has no broadcast. Broadcasting is allowed by default.
 local socket <close> = assert(qn.udp.socket { family = "ipv4" })

@@ -60,11 +60,15 @@ local function ask(port, seconds, hosts)
 end
 
 local function number(i, default)
-  return tonumber(arg[i] or default)
+  return tonumber(arg[i] or default) or error("argument " .. i .. " must be a number", 0)
+end
+
+local function port(i)
+  return math.tointeger(number(i, PORT)) or error("the port must be an integer", 0)
 end
 
 if arg[1] == "serve" then
-  serve(arg[2] or "host", number(3, 0), math.tointeger(number(4, PORT)))
+  serve(arg[2] or "host", number(3, 0), port(4))
 else
-  ask(math.tointeger(number(2, PORT)), number(3, 1), number(4, math.huge))
+  ask(port(2), number(3, 1), number(4, math.huge))
 end

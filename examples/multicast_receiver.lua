@@ -15,8 +15,8 @@
 local qn = require "qn"
 
 local group = assert(qn.address(arg[1] or "239.255.43.21"))
-local port = math.tointeger(tonumber(arg[2] or 45454))
-local count = tonumber(arg[3] or math.huge)
+local port <const> = math.tointeger(arg[2] or 45454) or error("the port must be an integer")
+local count <const> = tonumber(arg[3] or math.huge) or error("the count must be a number")
 local interface = arg[4]
 
 local socket <close> = assert(qn.udp.bind("*", port, { mode = "share" }))

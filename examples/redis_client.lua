@@ -17,8 +17,7 @@ Redis.__index = function(_, name) -- redis:get("key"): any command is a method
 end
 
 function Redis.connect(host, port)
-  local socket, err = qn.tcp.connect(host, port)
-  if not socket then return nil, err end
+  local socket = assert(qn.tcp.connect(host, port))
   return setmetatable({ socket = socket, name = ("%s:%d"):format(host, port) }, Redis)
 end
 
@@ -47,7 +46,8 @@ function Redis:pipeline(commands) -- one write for all; returns an iterator over
   return function() return self:reply() end
 end
 
-local redis = assert(Redis.connect(arg[1] or "127.0.0.1", math.tointeger(arg[2] or 6379)))
+local port <const> = math.tointeger(arg[2] or 6379) or error("the port must be an integer")
+local redis <const> = Redis.connect(arg[1] or "127.0.0.1", port)
 local _ <close> = redis.socket
 print(redis:ping())
 redis:set("qnlua:greeting", "hello redis")

@@ -11,7 +11,7 @@
 local qn = require "qn"
 
 local host = arg[1] or "pool.ntp.org"
-local port = math.tointeger(tonumber(arg[2] or 123))
+local port <const> = math.tointeger(arg[2] or 123) or error("the port must be an integer")
 
 local EPOCH <const> = 2208988800 -- seconds from 1900 to 1970
 local FORMAT <const> = ">I4 I4" -- seconds since 1900 and their fraction

@@ -12,8 +12,8 @@
 local qn = require "qn"
 
 local address = arg[1] or "*"
-local port = math.tointeger(tonumber(arg[2] or 1123))
-local offset = tonumber(arg[3] or 0)
+local port <const> = math.tointeger(arg[2] or 1123) or error("the port must be an integer")
+local offset <const> = tonumber(arg[3] or 0) or error("the offset must be a number")
 
 local EPOCH <const> = 2208988800 -- seconds from 1900 to 1970
 

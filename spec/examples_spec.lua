@@ -100,6 +100,21 @@ describe("examples", function()
     assert.equal(130, (server:stop("INT")))
   end)
 
+  it("say what is wrong with a port that is none", function()
+    local place = { broadcast_receiver = 1, tls_echo_server = 1 }
+    local tried = 0
+    for _, name in ipairs(names_of("grep -l 'port must be an integer' examples/*.lua")) do
+      local stem = name:match("([%w_]+)%.lua$")
+      local arguments = place[stem] and { "x" } or { "127.0.0.1", "x" }
+      local status, out, err = program.run(command_of(stem .. ".lua", table.unpack(arguments)))
+      assert.equal("", out)
+      assert.truthy(err:find("port must be an integer") or err:find("must be a number"), stem .. ": " .. err)
+      assert.equal(1, status)
+      tried = tried + 1
+    end
+    assert.is_true(tried >= 19)
+  end)
+
   it("fortune clients without a server say so and fail", function()
     local port = program.free_port()
     local status, out = program.run(command_of("blocking_fortune_client.lua", "127.0.0.1", port))
