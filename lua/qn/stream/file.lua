@@ -31,7 +31,7 @@ local function open_file(self, op)
   if io.type(self._file) == "file" then
     return self._file
   end
-  return nil, core.error("closed", "the file is closed", { op = op })
+  return nil, core.error("closed", "the file is closed", { op = op, code = "CLOSED" })
 end
 
 ---@protected

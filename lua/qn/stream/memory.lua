@@ -42,7 +42,8 @@ function Memory:seek(whence, offset)
   elseif self._kept then
     error("seek: a read transaction is open", 2)
   elseif to < 0 or to > size then
-    return nil, core.error("invalid", "position outside of the string", { op = "seek" })
+    local fields = { op = "seek", code = "INVALID" }
+    return nil, core.error("invalid", "position outside of the string", fields)
   end
   self._back, self._at = self._data, to + 1
   return to

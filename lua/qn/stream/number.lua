@@ -208,7 +208,8 @@ end
 ---@param base integer 0 finds it out: 0x, 0b, 0
 ---@param locale qn.TextLocale
 ---@return fun(char: string): boolean step whether the character belongs to the number
----@return fun(text: string): integer?, string? value of what was taken; nil and what is wrong
+---@return fun(text: string): integer?, string?, boolean? value of what was taken; nil, what is wrong, and
+---  whether no more text could mend it
 ---@nodiscard
 function M.integer_machine(base, locale)
   local step, state = machine(INT_STATES[base], INT_CLASS, locale)
@@ -218,7 +219,10 @@ function M.integer_machine(base, locale)
       return nil, "no integer"
     end
     local v = integer_value(plain(text, locale), found)
-    return v, v == nil and "integer out of range" or nil
+    if v == nil then
+      return nil, "integer out of range", true
+    end
+    return v
   end
 end
 

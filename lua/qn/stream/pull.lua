@@ -101,7 +101,7 @@ local function take_line(self, max)
     if have - (at and 1 or 0) > max then
       self:unread(table.concat(parts))
       local message = ("line longer than max=%d bytes"):format(max)
-      return nil, core.error("limit", message, { op = "read" })
+      return nil, core.error("limit", message, { op = "read", code = "LIMIT" })
     elseif at then
       return table.concat(parts)
     end
@@ -125,8 +125,8 @@ function Pull:read(format, opts)
     local data, err = take(self, max + 1)
     if data and #data > max then
       self:unread(data)
-      err = core.error("limit", ("more than max=%d bytes"):format(max), { op = "read" })
-      return nil, err
+      local message = ("more than max=%d bytes"):format(max)
+      return nil, core.error("limit", message, { op = "read", code = "LIMIT" })
     end
     return data, err
   end
@@ -151,7 +151,7 @@ function Pull:read_exactly(n)
     return nil
   end
   local message = ("end of stream after %d of %d bytes"):format(#data, n)
-  return nil, core.error("eof", message, { op = "read_exactly", partial = data })
+  return nil, core.error("eof", message, { op = "read_exactly", code = "EOF", partial = data })
 end
 
 ---Reads what is there, at least one byte.

@@ -233,8 +233,8 @@ local function laid_out(format, v)
   elseif type(v) == "boolean" then
     return text_format.pad(format, tostring(v), false)
   end
-  local meta = getmetatable(v)
-  if type(meta) == "table" and meta.__tostring then
+  local meta = debug.getmetatable(v) -- values of C hide theirs
+  if meta and meta.__tostring then
     return text_format.pad(format, encoding.repair_utf8(tostring(v)), false)
   end
   return nil
@@ -291,7 +291,8 @@ local function seekable(self, where)
   if self._source.seek then
     return self:_drain()
   end
-  return nil, qn_core.error("unsupported", "the stream cannot seek", { op = where })
+  local fields = { op = where, code = "UNSUPPORTED" }
+  return nil, qn_core.error("unsupported", "the stream cannot seek", fields)
 end
 
 ---The position in bytes, of a string or file.

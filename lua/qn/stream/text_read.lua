@@ -378,12 +378,12 @@ local function read_number(self, step, value)
   elseif text == "" and ended then
     return failed(self, nil)
   end
-  local v, message = value(text)
+  local v, message, hopeless = value(text)
   if v ~= nil then
     return v
   end
   self._source:unread(self._encoding.encode(text))
-  if ended then
+  if ended and not hopeless then
     local fields = { op = "read", code = "READ_PAST_END", partial = text }
     return failed(self, core.error("eof", "stream ended inside of a number", fields))
   end

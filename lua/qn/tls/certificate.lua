@@ -131,7 +131,8 @@ local function read_files(paths)
       seen[id] = true
     end
     if #all > BUNDLE_MAX then
-      return nil, core.error("limit", "more than 4096 certificates", { op = "certificates" })
+      local fields = { op = "certificates", code = "LIMIT" }
+      return nil, core.error("limit", "more than 4096 certificates", fields)
     end
   end
   return all

@@ -385,3 +385,24 @@ describe("a failing stream", function()
     end
   end)
 end)
+
+describe("what a read fails with", function()
+  it("is the number, when that is too large, also at the end of the stream", function()
+    for _, rest in ipairs { "", " ", "x" } do
+      local t = Text.new("99999999999999999999" .. rest)
+      local value, err = t:read_int()
+      assert.is_nil(value)
+      assert.same({ "protocol", "READ_CORRUPT_DATA" }, { err.kind, err.code })
+      assert.equal("read_corrupt_data", t:status())
+      assert.equal("99999999999999999999" .. rest, t:read_all()) -- it stays
+    end
+    local _, err = Text.new("-"):read_int() -- more could have come
+    assert.equal("eof", err.kind)
+  end)
+
+  it("has a code", function()
+    local text = ("x"):rep(20) .. "\n"
+    assert.equal("LIMIT", select(2, Text.new(text, { max_line = 10 }):read_line()).code)
+    assert.equal("LIMIT", select(2, Text.new(text, { max_bytes = 10 }):read_all()).code)
+  end)
+end)
