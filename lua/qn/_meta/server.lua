@@ -159,7 +159,7 @@ function Server:off(name, f) end
 
 ---Waits for the next event of this name.
 ---
----Errors: `timeout`.
+---Errors: `timeout`, `closed`.
 ---Qt rows: SRV-08.
 ---@async
 ---@param name qn.ServerEvent

@@ -392,7 +392,7 @@ function Stream:off(name, f) end
 ---Waits for the next event of this name. `connected` and `disconnected` return at once when the stream
 ---is in that state already.
 ---
----Errors: `timeout`.
+---Errors: `timeout`, `closed`; of `connected` what the connect has failed with.
 ---Qt rows: QIO-13, ABS-15, ABS-16, ABS-17, ABS-18.
 ---@async
 ---@param name qn.StreamEvent
