@@ -36,7 +36,10 @@ static int core_dtls_endpoint(lua_State *L)
   lua_setiuservalue(L, -2, QNL_DTLS_SOCKET);
   lua_newtable(L);
   lua_setiuservalue(L, -2, QNL_DTLS_OWN);
-  int rc = qn_dtls_endpoint_new(G->loop, socket->u, lua_toboolean(L, 2), &u->e);
+  int rc = QN_E_BUSY; /* listeners of "datagram" get what arrives */
+  if (!socket->listened || qn_udp_state(socket->u) == QN_UDP_CLOSED) {
+    rc = qn_dtls_endpoint_new(G->loop, socket->u, lua_toboolean(L, 2), &u->e);
+  }
   if (rc < 0) {
     return fail(L, NULL, rc, "listen");
   }

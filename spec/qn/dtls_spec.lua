@@ -279,6 +279,16 @@ describe("qn.dtls", function()
   end)
 
   describe("over", function()
+    it("leaves a socket to those who read it: tasks and listeners", function()
+      local socket <close> = assert(qn.udp.bind("127.0.0.1", 0))
+      local function note() end
+      socket:on("datagram", note)
+      assert.equal("busy", select(2, qn.dtls.over(socket)).kind)
+      socket:off("datagram", note)
+      local endpoint <close> = assert(qn.dtls.over(socket))
+      assert.equal("open", endpoint:state())
+    end)
+
     it("serves on a socket of one's own, which stays open", function()
       local socket <close> = assert(qn.udp.bind("127.0.0.1", 0))
       local port = socket:local_port()
