@@ -81,9 +81,26 @@ bool qnl_in_finalizer(lua_State *L)
   return false;
 }
 
+/* Whether L runs <close> handlers because another coroutine closes it. */
+static bool is_being_closed(lua_State *L, const qnl_state_t *G)
+{
+  lua_Debug ar;
+  lua_State *by = G->running != NULL ? G->running->L : L;
+  return by != L && lua_getstack(by, 0, &ar) != 0 && lua_getinfo(by, "Sn", &ar) != 0 &&
+         *ar.what == 'C' && ar.name != NULL && strcmp(ar.name, "close") == 0;
+}
+
 static int not_yieldable(lua_State *L, const char *op)
 {
   lua_Debug ar;
+  qnl_state_t *G = qnl_state_of(L);
+  if (is_being_closed(L, G)) { /* first: an xpcall of the handler would be blamed for it */
+    return qnl_throw(
+        L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+        "'%s' would wait in a <close> handler beneath coroutine.close, which cannot be "
+        "interrupted: let the coroutine end by itself",
+        op);
+  }
   for (int level = 1; lua_getstack(L, level, &ar) != 0; level++) {
     lua_getinfo(L, "Sfn", &ar);
     if (is_finalizer(&ar)) {
@@ -100,7 +117,6 @@ static int not_yieldable(lua_State *L, const char *op)
                        global ? "" : b->library, global ? "" : ".", b->name, b->fix);
     }
   }
-  qnl_state_t *G = qnl_state_of(L);
   if (L == G->L) {
     return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
                      "'%s' would wait on the main thread while %s", op,
@@ -113,14 +129,6 @@ static int not_yieldable(lua_State *L, const char *op)
         "'%s' would wait in a coroutine outside any task: use qn.run (or the program qnlua)", op);
   }
   if (G->running->L != L) {
-    if (lua_getstack(G->running->L, 0, &ar) != 0 && lua_getinfo(G->running->L, "Sn", &ar) != 0 &&
-        *ar.what == 'C' && ar.name != NULL && strcmp(ar.name, "close") == 0) {
-      return qnl_throw(
-          L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
-          "'%s' would wait in a <close> handler beneath coroutine.close, which cannot be "
-          "interrupted: let the coroutine end by itself",
-          op);
-    }
     return qnl_throw(
         L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
         "'%s' would wait in a coroutine that the scheduler did not resume: use qn.install() "

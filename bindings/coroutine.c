@@ -270,9 +270,27 @@ static int co_create(lua_State *L)
   return 1;
 }
 
+static int wrapped_k(lua_State *L, int status, lua_KContext ctx)
+{
+  (void)ctx;
+  return status == LUA_OK || status == LUA_YIELD ? lua_gettop(L) : lua_error(L);
+}
+
+/* The body of a wrapped coroutine, protected: when it fails, its <close> variables are closed on
+ * the coroutine itself and may wait. Behind lua_resume they could not. */
+static int wrapped(lua_State *L)
+{
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  return wrapped_k(L, lua_pcallk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, 0, wrapped_k), 0);
+}
+
 static int co_wrap(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_pushcclosure(L, wrapped, 1);
   co_create(L);
   lua_pushlightuserdata(L, G);
   lua_pushinteger(L, 1);

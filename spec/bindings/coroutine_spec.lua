@@ -79,6 +79,27 @@ describe("a user coroutine", function()
     assert.is_true(closed)
   end)
 
+  it("through wrap waits in <close> when it fails or is cancelled", function()
+    local function on_close(f) return setmetatable({}, { __close = f }) end
+    local log = {}
+    local _, err = pcall(coroutine.wrap(function()
+      local _ <close> = on_close(function() qn.yield() log[#log + 1] = "failed" end)
+      error({ "kept" })
+    end))
+    assert.same({ "kept" }, err)
+    local mutex, condition = qn.mutex(), qn.condition()
+    local task = qn.spawn(coroutine.wrap(function()
+      local _ <close> = on_close(function() qn.shield(qn.yield) log[#log + 1] = "cancelled" end)
+      local _ <close> = mutex:lock()
+      condition:wait(mutex) -- locks again before the cancellation goes on
+    end))
+    qn.yield()
+    task:cancel()
+    assert.is_true(qn.is_cancelled(select(2, task:join())))
+    assert.is_false(mutex:is_locked())
+    assert.same({ "failed", "cancelled" }, log)
+  end)
+
   it("tells its status: normal while it waits, suspended after a yield", function()
     local co
     co = coroutine.create(function()
@@ -235,6 +256,23 @@ describe("coroutine.close", function()
     co = coroutine.create(function() error("dead", 0) end)
     coroutine.resume(co)
     assert.same({ false, "dead" }, { coroutine.close(co) })
+  end)
+
+  it("is what a wait in the <close> is told about, also beneath a protected call of its own", function()
+    local errors = {}
+    local co = coroutine.create(function()
+      local _ <close> = setmetatable({}, { __close = function()
+        errors[1] = select(2, pcall(qn.yield))
+        errors[2] = select(2, pcall(qn.shield, qn.yield))
+      end })
+      coroutine.yield()
+    end)
+    coroutine.resume(co)
+    coroutine.close(co)
+    for i = 1, 2 do
+      assert.equal("not_yieldable", errors[i].kind)
+      assert.matches("beneath coroutine.close", errors[i].message)
+    end
   end)
 
   it("of one that waits ends the wait, and its resumer gets an error", function()
