@@ -142,26 +142,34 @@ static int not_yieldable(lua_State *L, const char *op)
       op);
 }
 
+/* Whether something ends what the task does now. */
+static bool must_stop(qnl_task_t *t, qnl_scope_t **cause, uint64_t *limit)
+{
+  if (t->n_scopes == 0 && t->cancel_at == QNL_NEVER) {
+    return false;
+  }
+  *limit = qnl_limit(t, t->blocking ? &t->co : t->G->running, cause);
+  return *limit != QNL_NEVER && *limit <= qn_loop_fresh(t->G->loop);
+}
+
 /* --- enter ----------------------------------------------------------------------------------- */
 
 void qnl_check_stop(lua_State *L, qnl_task_t *t)
 {
-  if (t->n_scopes != 0 || t->cancel_at != QNL_NEVER) {
-    qnl_scope_t *cause;
-    qnl_co_t *co = t->blocking ? &t->co : t->G->running;
-    uint64_t limit = qnl_limit(t, co, &cause),
-             now = limit != QNL_NEVER ? qn_loop_fresh(t->G->loop) : 0;
-    if (limit != QNL_NEVER && limit <= now) {
-      if (cause == NULL && ++t->n_refused > QNL_REFUSALS && now - limit > QNL_DEFIANCE &&
-          !t->blocking) {
-        t->doomed = true; /* it swallows its cancellation for ever: qnl_resume closes it */
-        t->wait_co = co;
-        co->in_wait = true;
-        lua_yieldk(L, 0, 0, NULL);
-      }
-      qnl_raise_cause(L, t, cause);
-    }
+  qnl_scope_t *cause;
+  uint64_t limit;
+  if (QN_LIKELY(!must_stop(t, &cause, &limit))) {
+    return;
   }
+  if (cause == NULL && ++t->n_refused > QNL_REFUSALS &&
+      qn_loop_fresh(t->G->loop) - limit > QNL_DEFIANCE && !t->blocking) {
+    qnl_co_t *co = t->G->running;
+    t->doomed = true; /* it swallows its cancellation for ever: qnl_resume closes it */
+    t->wait_co = co;
+    co->in_wait = true;
+    lua_yieldk(L, 0, 0, NULL);
+  }
+  qnl_raise_cause(L, t, cause);
 }
 
 void qnl_check_yieldable(lua_State *L, qnl_state_t *G, const char *op)
@@ -226,10 +234,14 @@ static int await_k(lua_State *L, int status, lua_KContext ctx)
     return qnl_wait_on(L, t->wait_co, ctx, await_k);
   }
   int64_t result = t->op.result;
+  qnl_scope_t *cause;
+  uint64_t limit;
+  if (t->wait.returnable && result >= 0 && must_stop(t, &cause, &limit)) {
+    result = QNL_R_CANCEL;
+  }
   if (QN_UNLIKELY(result == QNL_R_CANCEL || result == QNL_R_SCOPE)) {
     qnl_abandon(t);
-    qnl_scope_t *cause;
-    uint64_t limit = qnl_limit(t, t->blocking ? &t->co : t->G->running, &cause);
+    limit = qnl_limit(t, t->blocking ? &t->co : t->G->running, &cause);
     if (limit > qn_loop_fresh(t->G->loop)) { /* the scope that ended it was closed meanwhile */
       qnl_push_error(
           L, &(qnl_errinfo_t){.code = QN_E_TIMEOUT, .op = t->wait.op, .phase = t->wait.phase});

@@ -229,6 +229,7 @@ static int listener_accept(lua_State *L)
     t->wait.obj = s;
     t->wait.a = (intptr_t)u;
     t->wait.abandon = abandon_accept;
+    t->wait.returnable = true;
     qnl_wait_for(t, timeout);
     return qnl_wait(L, t, push_accepted);
   }

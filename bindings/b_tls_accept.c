@@ -422,6 +422,7 @@ int qnl_tls_server_accept(lua_State *L, qnl_task_t *t, qnl_listener_t *u, uint64
   }
   t->wait.obj = s;
   t->wait.abandon = abandon_accept;
+  t->wait.returnable = true;
   qnl_wait_for(t, timeout);
   return qnl_wait(L, t, push_taken);
 }

@@ -315,12 +315,13 @@ static int push_nothing(lua_State *L, qnl_task_t *t, int64_t result)
 }
 
 /* Magic 0: an ordinary wait for all children. Magic 1: waits whatever happens (they were
- * cancelled). */
+ * cancelled). Magic 2: core.children(), an ordinary wait for those of the running task. */
 static int nursery_wait(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
-  qnl_nursery_t *n = check(L);
-  bool deaf = qnl_magic(L) == 1;
+  qnl_task_t *running = qnl_running_task(G);
+  bool own = qnl_magic(L) == 2 && running != NULL, deaf = qnl_magic(L) == 1;
+  qnl_nursery_t *n = own ? &running->own : check(L);
   if (n->n_children == 0) {
     return 0;
   }
@@ -418,7 +419,8 @@ qnl_class_t qnl_class_nursery = {.name = "qn.Nursery",
 
 void qnl_open_nursery(lua_State *L, qnl_state_t *G)
 {
-  static const qnl_method_t functions[] = {{"nursery", core_nursery, 0}, {NULL, NULL, 0}};
+  static const qnl_method_t functions[] = {
+      {"nursery", core_nursery, 0}, {"children", nursery_wait, 2}, {NULL, NULL, 0}};
   qnl_class_register(L, G, &qnl_class_nursery);
   qnl_setfuncs(L, G, functions);
 }

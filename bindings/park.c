@@ -39,7 +39,9 @@ static int push_code(lua_State *L, qnl_task_t *t, int64_t result)
   return 1;
 }
 
-/* core.park(timeout) -> code | nil, err: waits under the ticket that was drawn last. */
+/* core.park(timeout [, returnable]) -> code | nil, err: waits under the ticket that was drawn last.
+ * Returnable: who was woken and then cancelled gets the cancellation, and the caller's <close>
+ * gives back what it was woken with. */
 static int core_park(lua_State *L)
 {
   qnl_state_t *G = qnl_G(L);
@@ -52,7 +54,11 @@ static int core_park(lua_State *L)
   if (!t->blocking) {
     qnl_check_yieldable(L, G, op);
   }
-  t->wait = (qnl_wait_t){.op = op, .at = QNL_NEVER, .code = QN_E_TIMEOUT, .ticket = t->ticket};
+  t->wait = (qnl_wait_t){.op = op,
+                         .at = QNL_NEVER,
+                         .code = QN_E_TIMEOUT,
+                         .ticket = t->ticket,
+                         .returnable = lua_toboolean(L, 2)};
   t->ticket = 0;
   qnl_wait_for(t, timeout);
   qn_op_begin(&t->op, NULL, nothing_to_cancel);

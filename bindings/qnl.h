@@ -197,6 +197,7 @@ typedef struct qnl_wait {
   uint64_t at;       /* the wait's own deadline, ms on the loop's clock */
   int code;          /* what the result is when that passes */
   bool deaf;         /* neither cancellation nor scopes end it (waiting for children) */
+  bool returnable;   /* what it got goes back when the task was cancelled before it went on */
   uint64_t ticket;   /* the number that core.unpark must name; 0 = none */
 } qnl_wait_t;
 

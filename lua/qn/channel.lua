@@ -73,8 +73,8 @@ function M.channel(capacity)
   }, Channel)
 end
 
--- A receiver whose coroutine is closed from outside after it was given a value, and before it could take
--- it, gives the value back.
+-- A receiver that is cancelled (or whose coroutine is closed from outside) after it was given a value, and
+-- before it could take it, gives the value back.
 local Receiver = {}
 Receiver.__close = function(w)
   local channel, value = w.channel, w.value
@@ -183,7 +183,7 @@ function Channel:recv(timeout)
   end
   local w <close> = setmetatable({ task = task, number = number, channel = self }, Receiver)
   push(self.receivers, w)
-  local code, err = park(timeout)
+  local code, err = park(timeout, true)
   w.channel = nil
   if code == 1 then
     return w.value

@@ -94,7 +94,8 @@ function M.semaphore(n)
   return setmetatable({ free = n, waiters = {} }, Semaphore)
 end
 
--- A waiter whose coroutine is closed from outside after it was given a unit passes it on.
+-- A waiter that is cancelled (or whose coroutine is closed from outside) after it was given a unit, and
+-- before it could take it, passes it on.
 local Taker = {
   __close = function(w)
     local owner = w.owner
@@ -113,7 +114,7 @@ local function take(self, op, timeout)
   end
   local w <close> = setmetatable(add_waiter(self.waiters, task, number), Taker)
   w.owner = self
-  local code, err = park(timeout)
+  local code, err = park(timeout, true)
   w.owner = nil
   return code and true, err
 end

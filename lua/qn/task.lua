@@ -205,8 +205,9 @@ function M.each(list, f, opts)
   return step, nil, nil, guard
 end
 
----Runs all functions at once; the first that ends (with a result or an error) wins, the others are
----cancelled and awaited.
+---Runs all functions at once; the first that ends (with a result and after its children, or with an
+---error) wins, the others are cancelled in that moment and awaited. What a loser was about to receive
+---from a channel, a semaphore or a stream stays there.
 ---@async
 ---@param functions function[]
 ---@return integer index of the winner
@@ -223,18 +224,19 @@ function M.race(functions)
   end
   local winner
   require "qn.group".group(function(g)
-    local over = require "qn.sync".event()
     for i, f in ipairs(functions) do
       g:spawn(function()
         local result = table.pack(traced(f))
-        if winner == nil then
-          winner = { i, result }
+        local ok, err = true, nil
+        if result[1] then
+          ok, err = pcall(core.children)
         end
-        over:set()
+        if winner == nil then
+          winner = { i, ok and result or { false, err } }
+          g:cancel("lost the race")
+        end
       end)
     end
-    over:wait()
-    g:cancel("lost the race")
   end)
   local i, result = winner[1], winner[2]
   if not result[1] then

@@ -182,6 +182,108 @@ describe("qn.race", function()
     assert.equal("first", err)
   end)
 
+  it("is won by who has ended: with the children", function()
+    local child
+    local index = qn.race {
+      function()
+        child = qn.spawn(function() qn.yield() return "ended" end)
+      end,
+      function() qn.sleep(30) end,
+    }
+    assert.equal(1, index)
+    assert.same({ true, "ended" }, { child:join() })
+    index = qn.race {
+      function()
+        child = qn.spawn(qn.sleep, 30)
+        return "too late"
+      end,
+      function() qn.yield() end,
+    }
+    assert.equal(2, index)
+    assert.equal("cancelled", child:status())
+  end)
+
+  it("cancels the others in the moment it is won", function()
+    local begun = false
+    assert.equal(1, (qn.race { function() end, function() begun = true end }))
+    assert.is_false(begun)
+  end)
+
+  it("loses nothing that the losers were about to get", function()
+    local function race_of(get)
+      return qn.race { function() return get(1) end, function() return get(2) end }
+    end
+    local channels = { qn.channel(), qn.channel() }
+    local function recv(i) return channels[i]:recv() end
+    local senders = {
+      qn.spawn(channels[1].send, channels[1], "a"),
+      qn.spawn(channels[2].send, channels[2], "b"),
+    }
+    qn.yield()
+    assert.equal("a", select(2, race_of(recv))) -- both were there before
+    assert.same({ true, "b" }, { channels[2]:try_recv() })
+    senders[1]:join()
+    senders[2]:join()
+    qn.spawn(function()
+      qn.yield()
+      channels[1]:try_send("a")
+      channels[2]:try_send("b") -- both wait, and both are woken
+    end)
+    assert.equal("a", select(2, race_of(recv)))
+    assert.same({ true, "b" }, { channels[2]:try_recv() })
+
+    local semaphores = { qn.semaphore(0), qn.semaphore(0) }
+    qn.spawn(function()
+      qn.yield()
+      semaphores[1]:release()
+      semaphores[2]:release()
+    end)
+    race_of(function(i) return semaphores[i]:take() end)
+    assert.equal(0, semaphores[1]:available())
+    assert.equal(1, semaphores[2]:available())
+
+    local near, far = {}, {}
+    for i = 1, 2 do
+      near[i], far[i] = qn.pair()
+    end
+    qn.spawn(function()
+      qn.yield()
+      far[1]:write("a")
+      far[2]:write("b")
+    end)
+    local index, data = race_of(function(i) return near[i]:recv() end)
+    assert.equal(({ "a", "b" })[index], data)
+    assert.equal(({ "b", "a" })[index], near[3 - index]:recv())
+    for i = 1, 2 do
+      near[i]:close()
+      far[i]:close()
+    end
+  end)
+
+  it("leaves a connection to the next accept of a loser", function()
+    local servers, peers = {}, {}
+    for i = 1, 2 do
+      servers[i] = assert(qn.tcp.listen("127.0.0.1", 0))
+    end
+    local racing = qn.spawn(qn.race, {
+      function() return servers[1]:accept() end,
+      function() return servers[2]:accept() end,
+    })
+    qn.yield()
+    qn.yield()
+    for i = 1, 2 do
+      peers[i] = qn.spawn(qn.tcp.connect, "127.0.0.1", servers[i]:port())
+    end
+    local _, index, first = assert(racing:join())
+    local second = assert(servers[3 - index]:accept(10))
+    for i = 1, 2 do
+      select(2, peers[i]:join()):close()
+      servers[i]:close()
+    end
+    first:close()
+    second:close()
+  end)
+
   it("won by a cancellation throws it", function()
     local gone = qn.spawn(qn.sleep, 30)
     gone:cancel()
