@@ -3,10 +3,12 @@
  *
  * A read is a want (qn/stream.h) and a way to push what satisfied it. Bytes leave the stream's
  * buffer only when they are pushed, so a cancelled or timed-out read loses nothing. Several formats
- * in one read are one want after the other on the same call frame.
+ * in one read are one want after the other on the same call frame; the bytes of the earlier ones
+ * are kept, so that a cancellation can give them back.
  */
 #include "b_stream.h"
 
+#include <errno.h>
 #include <string.h>
 
 static const qnl_opt_t read_desc[] = {
@@ -168,11 +170,40 @@ static bool push_number(lua_State *L, qnl_stream_t *u, bool ended)
   return false;
 }
 
-/* Pushes one item; false when the read ends here (nil or nil, err pushed). */
-static bool push_item(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int format, const qn_got_t *got)
+/* Keeps the raw bytes of item `i`, which is about to be taken, when others are to follow. */
+static int keep_item(qnl_task_t *t, qnl_stream_t *u, int i, size_t size)
 {
-  int rc;
-  if (format == 'n') {
+  if (QN_LIKELY(i == t->wait.n_formats)) {
+    return 0;
+  }
+  if (i == 2) {
+    qnl_txn_free(&u->items);
+  }
+  if (u->items == NULL && (u->items = qn_calloc(1, sizeof *u->items)) == NULL) {
+    return -ENOMEM;
+  }
+  return qn_buf_append(&u->items->taken, qn_stream_data(u->s).data, size);
+}
+
+/* The wait for a later item is raised out of: the earlier ones are read again by the next. */
+static void give_items_back(qnl_task_t *t)
+{
+  qnl_stream_t *u = t->wait.obj;
+  qn_slice_t d = {qn_buf_data(&u->items->taken), qn_buf_size(&u->items->taken)};
+  if (qn_stream_unread(u->s, d) == 0 && u->txn != NULL && qn_buf_size(&u->txn->taken) >= d.size) {
+    u->txn->taken.tail -= d.size;
+  }
+  qnl_txn_free(&u->items);
+}
+
+/* Pushes item `i`; false when the read ends here (nil or nil, err pushed). */
+static bool push_item(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int i, int format,
+                      const qn_got_t *got)
+{
+  int rc = keep_item(t, u, i, got->size);
+  if (rc < 0) {
+    qn_stream_keep(u->s);
+  } else if (format == 'n') {
     rc = take(L, u, got->size, 0);
     if (rc == 0) {
       return push_number(L, u, got->ended);
@@ -200,10 +231,20 @@ static bool push_item(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int format, 
   return true;
 }
 
+/* The read ends at item `i`. */
+static int end_read(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int i)
+{
+  if (QN_UNLIKELY(t->wait.n_formats > 2 &&
+                  i > 2)) { /* else what is kept belongs to another one's read, which waits */
+    qnl_txn_free(&u->items);
+  }
+  return lua_gettop(L) - (int)t->wait.b;
+}
+
 static int push_read(lua_State *L, qnl_task_t *t, int64_t result)
 {
   qnl_stream_t *u = t->wait.obj;
-  int i = (int)t->wait.a, n = (int)t->wait.b;
+  int i = (int)t->wait.a;
   if (still_busy(t, u, result)) {
     arm(t, u);
     return read_rest(L, t, u);
@@ -211,10 +252,10 @@ static int push_read(lua_State *L, qnl_task_t *t, int64_t result)
   qn_got_t got = qn_stream_got(u->s);
   if (result < 0) {
     fail_item(L, u, t, (int)t->wait.c, (int)result);
-    return lua_gettop(L) - n;
+    return end_read(L, t, u, i);
   }
-  if (!push_item(L, t, u, (int)t->wait.c, &got)) {
-    return lua_gettop(L) - n;
+  if (!push_item(L, t, u, i, (int)t->wait.c, &got)) {
+    return end_read(L, t, u, i);
   }
   t->wait.a = i + 1;
   return read_rest(L, t, u);
@@ -247,8 +288,8 @@ static qn_want_t want_of(int format, size_t n, size_t max)
 /* Formats from wait.a on; those with index above n_formats are options. */
 static int read_rest(lua_State *L, qnl_task_t *t, qnl_stream_t *u)
 {
-  int n = (int)t->wait.b, last = t->wait.n_formats;
-  for (int i = (int)t->wait.a; i <= last; i++) {
+  int i, last = t->wait.n_formats;
+  for (i = (int)t->wait.a; i <= last; i++) {
     qn_got_t got;
     bool sized = lua_type(L, i) == LUA_TNUMBER;
     size_t size = sized ? (size_t)lua_tointeger(L, i) : 0;
@@ -260,17 +301,18 @@ static int read_rest(lua_State *L, qnl_task_t *t, qnl_stream_t *u)
     if (rc == QN_AGAIN) {
       t->wait.a = i;
       t->wait.c = format;
+      t->wait.abandon = i > 2 ? give_items_back : NULL;
       return qnl_wait(L, t, push_read);
     }
     if (rc < 0) {
       fail_item(L, u, t, format, rc);
       break;
     }
-    if (!push_item(L, t, u, format, &got)) {
+    if (!push_item(L, t, u, i, format, &got)) {
       break;
     }
   }
-  return lua_gettop(L) - n;
+  return end_read(L, t, u, i);
 }
 
 static int stream_read(lua_State *L)

@@ -75,6 +75,15 @@ static bool stream_is_open(void *obj)
          qn_stream_state(u->s) != QN_STATE_UNCONNECTED;
 }
 
+void qnl_txn_free(qnl_txn_t **txn)
+{
+  if (*txn != NULL) {
+    qn_buf_free(&(*txn)->taken);
+    qn_free(*txn);
+    *txn = NULL;
+  }
+}
+
 static void stream_collect(qnl_state_t *G, void *obj)
 {
   qnl_stream_t *u = obj;
@@ -86,11 +95,8 @@ static void stream_collect(qnl_state_t *G, void *obj)
     qn_stream_close(s); /* what was written is still sent */
     qn_stream_release(s);
   }
-  if (u->txn != NULL) {
-    qn_buf_free(&u->txn->taken);
-    qn_free(u->txn);
-    u->txn = NULL;
-  }
+  qnl_txn_free(&u->txn);
+  qnl_txn_free(&u->items);
   qn_free(u->timeouts);
   qn_free(u->name);
   u->timeouts = NULL;
@@ -287,9 +293,7 @@ static int stream_transaction(lua_State *L)
                           (qn_slice_t){qn_buf_data(&u->txn->taken), qn_buf_size(&u->txn->taken)});
   }
   if (rc == 0) {
-    qn_buf_free(&u->txn->taken);
-    qn_free(u->txn);
-    u->txn = NULL;
+    qnl_txn_free(&u->txn);
   }
   if (rc < 0) {
     return qnl_stream_fail(L, u, rc, "rollback", NULL);

@@ -19,7 +19,8 @@ typedef struct qnl_timeouts {
   qn_want_t want;               /* what it waits for, to ask once more */
 } qnl_timeouts_t;
 
-/* Bytes that were read since begin(), for rollback(). */
+/* Bytes that were read and may have to go back: since begin(), or by one read of several formats.
+ */
 typedef struct qnl_txn {
   qn_buf_t taken;
 } qnl_txn_t;
@@ -29,6 +30,7 @@ typedef struct qnl_stream {
   qn_stream_t *s;
   qnl_timeouts_t *timeouts; /* NULL = defaults */
   qnl_txn_t *txn;           /* NULL = no transaction */
+  qnl_txn_t *items;         /* of a read of several formats that is under way, or NULL */
   qnl_emitter_t *emitter;   /* NULL = no listener yet */
   struct qnl_tls_conn *tls; /* the topmost TLS layer (b_tls.c), NULL = none */
   char *name;               /* host or path as given to connect */
@@ -44,6 +46,7 @@ void qnl_push_stream_error(lua_State *L, qnl_stream_t *u, int code, const char *
                            const char *phase);
 const char *qnl_peer_text(qnl_stream_t *u, char *buf, size_t size);
 uint64_t qnl_read_timeout(const qnl_stream_t *u);
+void qnl_txn_free(qnl_txn_t **txn); /* NULL is nothing */
 /* b_read.c, b_write.c, b_bulk.c: their methods are added to the stream class. */
 extern const qnl_method_t qnl_read_methods[], qnl_write_methods[], qnl_bulk_methods[];
 

@@ -136,6 +136,31 @@ describe("cancellation", function()
     end))
   end
 
+  it("of a read of several formats gives back what it had read, byte by byte", pair.body("memory", function(a, b)
+    local function cut_off()
+      local value, err = qn.timeout(0.001, b.read, b, "n", "l", "L", 2, "l")
+      assert_error("timeout", value, err)
+    end
+    local all = " 0x10 first\n\nab"
+    for i = 1, #all do
+      a:write(all:sub(i, i))
+      cut_off()
+    end
+    b:begin()
+    cut_off()
+    assert.equal(#all, b:bytes_available())
+    assert.equal(16, b:read("n"))
+    assert.is_true(b:rollback())
+    local co = coroutine.create(function() b:read("n", "l", "L", 2, "l") end)
+    local task = qn.spawn(coroutine.resume, co)
+    qn.yield()
+    coroutine.close(co)
+    task:join()
+    assert.equal(#all, b:bytes_available())
+    a:write("end\n")
+    assert.same({ 16, " first", "\n", "ab", "end" }, { b:read("n", "l", "L", 2, "l") })
+  end))
+
   it("by a deadline scope throws in the reader and frees the side", pair.body("tcp", function(a, b)
     local value, err = qn.timeout(0.001, function()
       return b:read(1)
