@@ -46,6 +46,9 @@ end
 ---@param ... any arguments of `f`
 ---@return any ... results of `f`, or nil and the error
 function M.timeout(seconds, f, ...)
+  if seconds == nil then
+    error("bad argument #1 to 'timeout' (number of seconds or false expected)", 2)
+  end
   check_function(f, 2, "timeout")
   return end_timeout(core.deadline(seconds), traced(f, ...))
 end

@@ -23,4 +23,10 @@ describe("a bad time limit", function()
       check("timeout", function() local _ = qn.timeout(bad, print) end)
     end
   end)
+
+  it("that is absent is, too", function()
+    local ok, err = pcall(function() local _ = qn.timeout(nil, print) end)
+    assert.is_false(ok)
+    assert.matches("bb%-time%-limit_spec%.lua:%d+: bad argument #1 to 'timeout' %(", err)
+  end)
 end)

@@ -86,8 +86,8 @@ local OPTIONS <const> = {
 ---@return qn.DataStream
 ---@nodiscard
 function Data.new(from, opts)
-  opts = options.check(opts, OPTIONS, "qn.stream.data.new")
-  local stream, in_memory = source.open(from, "new")
+  opts = options.check(opts, OPTIONS, "data_stream")
+  local stream, in_memory = source.open(from, "data_stream")
   return setmetatable({
     _source = stream,
     _in_memory = in_memory,

@@ -64,8 +64,8 @@ end
 ---@return qn.TextStream
 ---@nodiscard
 function Text.new(from, opts)
-  opts = options.check(opts, OPTIONS, "qn.stream.text.new")
-  local stream, in_memory = source.open(from, "new")
+  opts = options.check(opts, OPTIONS, "text_stream")
+  local stream, in_memory = source.open(from, "text_stream")
   local format = text_format.defaults()
   text_format.apply(format, opts)
   local max_line = math.tointeger(opts.max_line) or 64 * 1024

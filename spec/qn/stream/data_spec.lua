@@ -53,12 +53,12 @@ describe("Data.new", function()
     } do
       local ok, message = pcall(Data.new, nil, case[1])
       assert.is_false(ok)
-      assert.truthy(message:find("qn.stream.data.new: ", 1, true), message)
+      assert.truthy(message:find("data_stream: ", 1, true), message)
       assert.truthy(message:find(case[2], 1, true), message)
     end
     assert.has_error(function()
       Data.new(7)
-    end, "bad argument #1 to 'new' (stream, string, open file or nil expected, got number)")
+    end, "bad argument #1 to 'data_stream' (stream, string, open file or nil expected, got number)")
     local d = Data.new()
     assert.has_error(function()
       d:byte_order "middle"

@@ -27,12 +27,12 @@ describe("Text.new", function()
     } do
       local ok, message = pcall(Text.new, nil, case[1])
       assert.is_false(ok)
-      assert.truthy(message:find("qn.stream.text.new: ", 1, true), message)
+      assert.truthy(message:find("text_stream: ", 1, true), message)
       assert.truthy(message:find(case[2], 1, true), message)
     end
     assert.has_error(function()
       Text.new(7)
-    end, "bad argument #1 to 'new' (stream, string, open file or nil expected, got number)")
+    end, "bad argument #1 to 'text_stream' (stream, string, open file or nil expected, got number)")
     local t = Text.new()
     for _, name in ipairs { "encoding", "auto_detect", "generate_bom" } do
       assert.has_error(function()
