@@ -359,6 +359,10 @@ static int nursery_leave(lua_State *L)
     qnl_claim(t);
     lua_pushvalue(t->co.L, -1);
     lua_xmove(t->co.L, L, 1);
+    if (lua_isnil(L, -1)) { /* a hole would hide the failure */
+      lua_pop(L, 1);
+      lua_pushliteral(L, "(error object is a nil value)");
+    }
     lua_rawseti(L, -2, i);
     qnl_task_unanchor(L, t);
   }

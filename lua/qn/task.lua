@@ -119,7 +119,7 @@ function M.map(list, f, opts)
           cancelled[i] = value
           error(value, 0)
         end
-        value, err = nil, value
+        value, err = nil, value == nil and "(error object is a nil value)" or value
       end
       if value == nil and err ~= nil then
         errors[i] = err
