@@ -3,12 +3,10 @@
  *
  * A read is a want (qn/stream.h) and a way to push what satisfied it. Bytes leave the stream's
  * buffer only when they are pushed, so a cancelled or timed-out read loses nothing. Several formats
- * in one read are one want after the other on the same call frame; the bytes of the earlier ones
- * are kept, so that a cancellation can give them back.
+ * are one want after the other; a cancellation gives back what the earlier ones had taken.
  */
 #include "b_stream.h"
 
-#include <errno.h>
 #include <string.h>
 
 static const qnl_opt_t read_desc[] = {
@@ -170,37 +168,11 @@ static bool push_number(lua_State *L, qnl_stream_t *u, bool ended)
   return false;
 }
 
-/* Keeps the raw bytes of item `i`, which is about to be taken, when others are to follow. */
-static int keep_item(qnl_task_t *t, qnl_stream_t *u, int i, size_t size)
-{
-  if (QN_LIKELY(i == t->wait.n_formats)) {
-    return 0;
-  }
-  if (i == 2) {
-    qnl_txn_free(&u->items);
-  }
-  if (u->items == NULL && (u->items = qn_calloc(1, sizeof *u->items)) == NULL) {
-    return -ENOMEM;
-  }
-  return qn_buf_append(&u->items->taken, qn_stream_data(u->s).data, size);
-}
-
-/* The wait for a later item is raised out of: the earlier ones are read again by the next. */
-static void give_items_back(qnl_task_t *t)
-{
-  qnl_stream_t *u = t->wait.obj;
-  qn_slice_t d = {qn_buf_data(&u->items->taken), qn_buf_size(&u->items->taken)};
-  if (qn_stream_unread(u->s, d) == 0 && u->txn != NULL && qn_buf_size(&u->txn->taken) >= d.size) {
-    u->txn->taken.tail -= d.size;
-  }
-  qnl_txn_free(&u->items);
-}
-
 /* Pushes item `i`; false when the read ends here (nil or nil, err pushed). */
 static bool push_item(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int i, int format,
                       const qn_got_t *got)
 {
-  int rc = keep_item(t, u, i, got->size);
+  int rc = i == t->wait.n_formats ? 0 : qnl_items_keep(u, got->size, i == 2);
   if (rc < 0) {
     qn_stream_keep(u->s);
   } else if (format == 'n') {
@@ -231,12 +203,11 @@ static bool push_item(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int i, int f
   return true;
 }
 
-/* The read ends at item `i`. */
+/* The read ends at item `i`; at the first, what is kept is of another task's read, which waits. */
 static int end_read(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int i)
 {
-  if (QN_UNLIKELY(t->wait.n_formats > 2 &&
-                  i > 2)) { /* else what is kept belongs to another one's read, which waits */
-    qnl_txn_free(&u->items);
+  if (QN_UNLIKELY(t->wait.n_formats > 2 && i > 2)) {
+    qnl_items_free(u);
   }
   return lua_gettop(L) - (int)t->wait.b;
 }
@@ -252,13 +223,11 @@ static int push_read(lua_State *L, qnl_task_t *t, int64_t result)
   qn_got_t got = qn_stream_got(u->s);
   if (result < 0) {
     fail_item(L, u, t, (int)t->wait.c, (int)result);
-    return end_read(L, t, u, i);
+  } else if (push_item(L, t, u, i, (int)t->wait.c, &got)) {
+    t->wait.a = i + 1;
+    return read_rest(L, t, u);
   }
-  if (!push_item(L, t, u, i, (int)t->wait.c, &got)) {
-    return end_read(L, t, u, i);
-  }
-  t->wait.a = i + 1;
-  return read_rest(L, t, u);
+  return end_read(L, t, u, i);
 }
 
 static int parse_format(lua_State *L, int i)
@@ -301,7 +270,7 @@ static int read_rest(lua_State *L, qnl_task_t *t, qnl_stream_t *u)
     if (rc == QN_AGAIN) {
       t->wait.a = i;
       t->wait.c = format;
-      t->wait.abandon = i > 2 ? give_items_back : NULL;
+      t->wait.abandon = i > 2 ? qnl_items_give_back : NULL;
       return qnl_wait(L, t, push_read);
     }
     if (rc < 0) {

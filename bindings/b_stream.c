@@ -7,6 +7,7 @@
 
 #include "qn/dial.h"
 
+#include <errno.h>
 #include <string.h>
 
 qnl_stream_t *qnl_push_stream(lua_State *L, qnl_state_t *G, const qnl_class_t *cls)
@@ -75,7 +76,7 @@ static bool stream_is_open(void *obj)
          qn_stream_state(u->s) != QN_STATE_UNCONNECTED;
 }
 
-void qnl_txn_free(qnl_txn_t **txn)
+static void txn_free(qnl_txn_t **txn)
 {
   if (*txn != NULL) {
     qn_buf_free(&(*txn)->taken);
@@ -83,6 +84,8 @@ void qnl_txn_free(qnl_txn_t **txn)
     *txn = NULL;
   }
 }
+
+void qnl_items_free(qnl_stream_t *u) { txn_free(&u->items); }
 
 static void stream_collect(qnl_state_t *G, void *obj)
 {
@@ -95,8 +98,8 @@ static void stream_collect(qnl_state_t *G, void *obj)
     qn_stream_close(s); /* what was written is still sent */
     qn_stream_release(s);
   }
-  qnl_txn_free(&u->txn);
-  qnl_txn_free(&u->items);
+  txn_free(&u->txn);
+  txn_free(&u->items);
   qn_free(u->timeouts);
   qn_free(u->name);
   u->timeouts = NULL;
@@ -266,6 +269,29 @@ static int stream_set_timeouts(lua_State *L)
   return 0;
 }
 
+/* --- items of one read ----------------------------------------------------------------------- */
+
+int qnl_items_keep(qnl_stream_t *u, size_t size, bool first)
+{
+  if (first) {
+    txn_free(&u->items);
+  }
+  if (u->items == NULL && (u->items = qn_calloc(1, sizeof *u->items)) == NULL) {
+    return -ENOMEM;
+  }
+  return qn_buf_append(&u->items->taken, qn_stream_data(u->s).data, size);
+}
+
+void qnl_items_give_back(qnl_task_t *t)
+{
+  qnl_stream_t *u = t->wait.obj;
+  qn_slice_t d = {qn_buf_data(&u->items->taken), qn_buf_size(&u->items->taken)};
+  if (qn_stream_unread(u->s, d) == 0 && u->txn != NULL && qn_buf_size(&u->txn->taken) >= d.size) {
+    u->txn->taken.tail -= d.size;
+  }
+  txn_free(&u->items);
+}
+
 /* --- transactions ---------------------------------------------------------------------------- */
 
 enum { TXN_BEGIN, TXN_COMMIT, TXN_ROLLBACK };
@@ -293,7 +319,7 @@ static int stream_transaction(lua_State *L)
                           (qn_slice_t){qn_buf_data(&u->txn->taken), qn_buf_size(&u->txn->taken)});
   }
   if (rc == 0) {
-    qnl_txn_free(&u->txn);
+    txn_free(&u->txn);
   }
   if (rc < 0) {
     return qnl_stream_fail(L, u, rc, "rollback", NULL);

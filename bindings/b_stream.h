@@ -46,7 +46,11 @@ void qnl_push_stream_error(lua_State *L, qnl_stream_t *u, int code, const char *
                            const char *phase);
 const char *qnl_peer_text(qnl_stream_t *u, char *buf, size_t size);
 uint64_t qnl_read_timeout(const qnl_stream_t *u);
-void qnl_txn_free(qnl_txn_t **txn); /* NULL is nothing */
+/* Keeps the raw bytes of an item that is about to be taken while others are to follow. */
+int qnl_items_keep(qnl_stream_t *u, size_t size, bool first);
+/* The wait for a later item is raised out of: the next read sees the earlier ones again. */
+void qnl_items_give_back(qnl_task_t *t);
+void qnl_items_free(qnl_stream_t *u);
 /* b_read.c, b_write.c, b_bulk.c: their methods are added to the stream class. */
 extern const qnl_method_t qnl_read_methods[], qnl_write_methods[], qnl_bulk_methods[];
 
