@@ -81,6 +81,18 @@ bool qnl_in_finalizer(lua_State *L)
   return false;
 }
 
+/* Whether what this C function calls may wait, or it raises what a message handler looks at. */
+static bool is_harmless(const lua_Debug *ar)
+{
+  static const char *const names[] = {"pcall", "dofile", "resume", "wrap", "error", "assert"};
+  for (size_t i = 0; ar->name != NULL && i < sizeof names / sizeof *names; i++) {
+    if (strcmp(ar->name, names[i]) == 0) {
+      return true;
+    }
+  }
+  return false;
+}
+
 /* Whether L runs <close> handlers because another coroutine closes it. */
 static bool is_being_closed(lua_State *L, const qnl_state_t *G)
 {
@@ -93,6 +105,8 @@ static bool is_being_closed(lua_State *L, const qnl_state_t *G)
 static int not_yieldable(lua_State *L, const char *op)
 {
   lua_Debug ar;
+  bool found = false; /* the innermost C function that is not known to let waits through */
+  const char *name = NULL;
   qnl_state_t *G = qnl_state_of(L);
   if (is_being_closed(L, G)) { /* first: an xpcall of the handler would be blamed for it */
     return qnl_throw(
@@ -110,7 +124,12 @@ static int not_yieldable(lua_State *L, const char *op)
     }
     const blocker_name_t *b = *ar.what == 'C' ? name_of_function(L) : NULL;
     lua_pop(L, 1);
-    if (b != NULL) {
+    if (b == NULL && !found && *ar.what == 'C' && !is_harmless(&ar)) {
+      found = true;
+      name = ar.name;
+    } else if (b != NULL && strcmp(b->name, "xpcall") == 0 && name != NULL) {
+      break; /* its body calls the true one */
+    } else if (b != NULL) {
       bool global = strcmp(b->library, "_G") == 0;
       return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
                        "'%s' would wait beneath %s%s%s, which cannot be interrupted: %s", op,
@@ -135,11 +154,11 @@ static int not_yieldable(lua_State *L, const char *op)
         "(or the program qnlua), whose coroutine library passes waits through",
         op);
   }
-  return qnl_throw(
-      L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
-      "'%s' would wait beneath a C function that cannot be interrupted: call it from Lua code "
-      "of the task itself",
-      op);
+  return qnl_throw(L, QN_KIND_NOT_YIELDABLE, "NOT_YIELDABLE",
+                   "'%s' would wait beneath %s%s%sa C function that cannot be interrupted: call it "
+                   "from Lua code of the task itself",
+                   op, name != NULL ? "'" : "", name != NULL ? name : "",
+                   name != NULL ? "', " : "");
 }
 
 /* Whether something ends what the task does now. */
