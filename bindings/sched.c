@@ -280,7 +280,7 @@ qnl_task_t *qnl_spawn(lua_State *L, qnl_state_t *G, qnl_nursery_t *n, int nargs)
   lua_xmove(L, co, nargs + 1);
   note_site(L, t);
   /* nothing below can fail */
-  t->id = ++G->next_id;
+  t->id = G->next_id++;
   qnl_list_append(&G->tasks, &t->all);
   G->n_tasks++;
   G->n_spawned++;

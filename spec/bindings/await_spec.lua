@@ -179,7 +179,7 @@ describe("deadlock", function()
       print(ok, err.kind, err.code)
     ]], 1) -- nobody takes the child's error
     assert.matches("false\tinvalid\tDEADLOCK", out)
-    assert.matches("unhandled error in task 2: .*DEADLOCK", out)
+    assert.matches("unhandled error in task 1: .*DEADLOCK", out)
   end)
 
   it("is none while a timer runs", function()

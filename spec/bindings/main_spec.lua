@@ -118,7 +118,7 @@ stack traceback:
   it("in a task name the place where it was spawned", function()
     local _, _, err = q("local function f() error('boom') end\nqn.spawn(f)")
     assert.equal([[
-qnlua: unhandled error in task 2: (command line):1: boom
+qnlua: unhandled error in task 1: (command line):1: boom
 stack traceback:
 	[C]: in function 'error'
 	(command line):1: in function <(command line):1>

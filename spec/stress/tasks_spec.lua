@@ -37,7 +37,7 @@ local acts = {
   function() tasks[R(30)] = qn.spawn(body(4)) end,
   function() tasks[R(30)] = qn.detach(body(3)) end,
   function() local t=tasks[R(30)] if t then pcall(t.join, t, R()/500) end end,
-  function() local t=tasks[R(30)] if t and t:name()~="task 1" then t:cancel(R(5)) end end,
+  function() local t=tasks[R(30)] if t and t:name()~="task 0" then t:cancel(R(5)) end end,
   function() tasks[R(30)] = nil end,
   function()
     cos[R(20)] = coroutine.create(function()
@@ -84,7 +84,7 @@ local acts = {
     setmetatable({}, { __gc = function()
       pcall(qn.yield)
       local t = tasks[R(30)]
-      if t and t:name() ~= "task 1" then t:cancel() end
+      if t and t:name() ~= "task 0" then t:cancel() end
       qn.spawn(function() end)
     end })
   end,
@@ -104,13 +104,13 @@ function act()
   depth = depth + 1
   if depth > 500000 then depth = 0 return end
   local i = R(#acts)
-  if i == 38 and qn.current():name() == "task 1" then return end
+  if i == 38 and qn.current():name() == "task 0" then return end
   acts[i]()
 end
 while budget > 0 do pcall(act) budget = budget - 1 end
 chans, locks, evs, cos, scopes = {}, {}, {}, {}, {}
 for i = 1, 30 do
-  if tasks[i] and tasks[i]:name() ~= "task 1" then tasks[i]:cancel() end
+  if tasks[i] and tasks[i]:name() ~= "task 0" then tasks[i]:cancel() end
 end
 tasks = {}
 acts = {}
@@ -130,7 +130,7 @@ describe("a random program", function()
     it("with seed " .. seed .. " ends, and leaves no task", function()
       local out, status = scripts.qnlua((PROGRAM:gsub("SEED", tostring(seed))), { ASAN_OPTIONS = "detect_leaks=0" })
       assert.equal(0, status, out)
-      assert.matches("tasks\t1\ttask 1: running", out)
+      assert.matches("tasks\t1\ttask 0: running", out)
     end)
 
     it("with seed " .. seed .. " may exit at any point", function()
