@@ -399,6 +399,9 @@ void qnl_reconsider(qnl_task_t *t)
   uint64_t limit = qnl_limit(t, t->wait_co, &cause);
   if (limit <= qn_loop_fresh(t->G->loop)) {
     qn_op_cancel(&t->op, QNL_R_CANCEL);
+    if (t->op.result == QNL_R_CANCEL) { /* others find what it lets go before it runs again */
+      qnl_abandon(t);
+    }
   } else {
     arm(t);
   }

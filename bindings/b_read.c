@@ -207,7 +207,7 @@ static bool push_item(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int i, int f
 static int end_read(lua_State *L, qnl_task_t *t, qnl_stream_t *u, int i)
 {
   if (QN_UNLIKELY(t->wait.n_formats > 2 && i > 2)) {
-    qnl_items_free(u);
+    qnl_items_forget(u);
   }
   return lua_gettop(L) - (int)t->wait.b;
 }

@@ -85,7 +85,13 @@ static void txn_free(qnl_txn_t **txn)
   }
 }
 
-void qnl_items_free(qnl_stream_t *u) { txn_free(&u->items); }
+/* A small block stays for the next read of several formats. */
+void qnl_items_forget(qnl_stream_t *u)
+{
+  if (u->items != NULL) {
+    qn_buf_consume(&u->items->taken, qn_buf_size(&u->items->taken));
+  }
+}
 
 static void stream_collect(qnl_state_t *G, void *obj)
 {
@@ -274,7 +280,7 @@ static int stream_set_timeouts(lua_State *L)
 int qnl_items_keep(qnl_stream_t *u, size_t size, bool first)
 {
   if (first) {
-    txn_free(&u->items);
+    qnl_items_forget(u);
   }
   if (u->items == NULL && (u->items = qn_calloc(1, sizeof *u->items)) == NULL) {
     return -ENOMEM;
@@ -289,7 +295,7 @@ void qnl_items_give_back(qnl_task_t *t)
   if (qn_stream_unread(u->s, d) == 0 && u->txn != NULL && qn_buf_size(&u->txn->taken) >= d.size) {
     u->txn->taken.tail -= d.size;
   }
-  txn_free(&u->items);
+  qnl_items_forget(u);
 }
 
 /* --- transactions ---------------------------------------------------------------------------- */

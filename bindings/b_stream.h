@@ -50,7 +50,7 @@ uint64_t qnl_read_timeout(const qnl_stream_t *u);
 int qnl_items_keep(qnl_stream_t *u, size_t size, bool first);
 /* The wait for a later item is raised out of: the next read sees the earlier ones again. */
 void qnl_items_give_back(qnl_task_t *t);
-void qnl_items_free(qnl_stream_t *u);
+void qnl_items_forget(qnl_stream_t *u);
 /* b_read.c, b_write.c, b_bulk.c: their methods are added to the stream class. */
 extern const qnl_method_t qnl_read_methods[], qnl_write_methods[], qnl_bulk_methods[];
 
