@@ -46,17 +46,22 @@ local function new_queue()
   return { first = 1, last = 0, swept = 0 }
 end
 
--- To the front, or to the next receiver that waits.
-local function put_back(self, value)
+-- To the next receiver that waits, or to the front: behind what was handed over earlier and came back, too.
+local function put_back(self, value, order)
   for w in pop, self.receivers do
-    w.value = value
+    w.value, w.order = value, order
     if unpark(w.task, w.number, 1) then
       return
     end
     w.value = nil
   end
-  self.first = self.first - 1
-  self.values[self.first] = value
+  local values, orders, at = self.values, self.orders or {}, self.first - 1
+  self.first, self.orders = at, orders
+  while orders[at + 1] and orders[at + 1] < order do
+    values[at], orders[at] = values[at + 1], orders[at + 1]
+    at = at + 1
+  end
+  values[at], orders[at] = value, order
 end
 
 ---A channel that holds up to `capacity` values; 0 = each send meets a recv.
@@ -68,7 +73,7 @@ function M.channel(capacity)
     error("bad argument #1 to 'channel' (capacity must be an integer of at least 0)", 2)
   end
   return setmetatable({
-    capacity = capacity, first = 1, last = 0, values = {}, closed = false,
+    capacity = capacity, first = 1, last = 0, values = {}, closed = false, handed = 0,
     receivers = new_queue(), senders = new_queue(),
   }, Channel)
 end
@@ -79,7 +84,7 @@ local Receiver = {}
 Receiver.__close = function(w)
   local channel, value = w.channel, w.value
   if channel and value ~= nil then
-    put_back(channel, value)
+    put_back(channel, value, w.order)
   end
 end
 
@@ -96,6 +101,7 @@ local function offer(self, value)
     end
     w.value = value
     if unpark(w.task, w.number, 1) then
+      w.order, self.handed = self.handed, self.handed + 1
       return true
     end
     w.value = nil
@@ -113,8 +119,11 @@ local function take(self)
   if self.first <= self.last then
     local value = self.values[self.first]
     self.values[self.first] = nil
+    if self.orders then
+      self.orders[self.first] = nil
+    end
     self.first = self.first + 1
-    while true do
+    while self.last - self.first + 1 < self.capacity do -- not what came back beyond it
       local w = pop(self.senders)
       if not w then
         break

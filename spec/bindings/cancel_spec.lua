@@ -239,6 +239,58 @@ describe("cancellation in the turn of the wake-up", function()
     assert.same({ true, "value" }, { other:join() })
   end)
 
+  it("gives a channel's values back in order", function()
+    local channel = qn.channel(2)
+    local tasks = {}
+    for i = 1, 3 do
+      tasks[i] = qn.spawn(channel.recv, channel)
+    end
+    qn.yield()
+    for i = 1, 5 do
+      assert.is_true(channel:try_send(i))
+    end
+    for _, i in ipairs { 2, 1, 3 } do
+      tasks[i]:cancel()
+    end
+    qn.yield()
+    assert.equal(5, #channel)
+    tasks[1] = qn.spawn(channel.recv, channel)
+    qn.yield()
+    assert.same({ true, 1 }, { tasks[1]:join() })
+    for i = 2, 5 do
+      assert.equal(i, channel:recv())
+    end
+    assert.equal(0, #channel)
+  end)
+
+  it("lets no sender in for a value that came back beyond the capacity", function()
+    for capacity = 0, 2 do
+      local channel = qn.channel(capacity)
+      local task = qn.spawn(channel.recv, channel)
+      qn.yield()
+      for i = 0, capacity do
+        assert.is_true(channel:try_send(i))
+      end
+      task:cancel()
+      cancelled(task)
+      local sent = 0
+      local sender = qn.spawn(function()
+        for i = capacity + 1, capacity + 3 do
+          assert(channel:send(i))
+          sent = sent + 1
+        end
+      end)
+      qn.yield()
+      for i = 0, capacity + 3 do
+        assert.equal(i, channel:recv())
+        qn.yield()
+        assert.is_true(#channel <= capacity)
+        assert.equal(math.min(i, 3), sent)
+      end
+      sender:join()
+    end
+  end)
+
   it("does not lose a channel's value when the cancellation comes first", function()
     local channel = qn.channel(1)
     local task = qn.spawn(function() return channel:recv() end)
