@@ -228,6 +228,23 @@ static int resume_k(lua_State *L, int status, lua_KContext ctx)
   return go(L, c, 0);
 }
 
+/* Lua allows 200 C calls, one inside the other: a coroutine is one, its protected body is another.
+ */
+#define PROTECTED_DEPTH 32
+
+/* A wrapped coroutine that begins deep inside of others runs without protection: recursion that
+ * makes one for each level gets nearly as deep as it does with the stock library. */
+static void begin_wrapped(const qnl_state_t *G, lua_State *co)
+{
+  int depth = 0;
+  for (const qnl_co_t *c = G->running; c != NULL && depth < PROTECTED_DEPTH; c = c->parent) {
+    depth++;
+  }
+  if (depth == PROTECTED_DEPTH && lua_getupvalue(co, 1, 1) != NULL) {
+    lua_replace(co, 1);
+  }
+}
+
 static int co_resume(lua_State *L)
 {
   if (qnl_magic(L) == 0) {
@@ -256,6 +273,9 @@ static int co_resume(lua_State *L)
       qnl_co_is_awaited_by(c, resumer)) {
     lua_pushliteral(L, "cannot resume a coroutine whose group waits for the task that does it");
     return fail(L, co, LUA_OK);
+  }
+  if (qnl_magic(L) == 1 && lua_status(co) == LUA_OK) {
+    begin_wrapped(qnl_G(L), co);
   }
   lua_xmove(L, co, nargs);
   return go(L, c, nargs);

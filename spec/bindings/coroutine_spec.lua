@@ -100,6 +100,19 @@ describe("a user coroutine", function()
     assert.same({ "failed", "cancelled" }, log)
   end)
 
+  it("through wrap may be nested as deep as with the stock library, or nearly so", function()
+    local function descend(levels)
+      if levels == 0 then
+        return "the bottom"
+      end
+      return coroutine.wrap(descend)(levels - 1)
+    end
+    assert.equal("the bottom", descend(160))
+    local ok, err = pcall(descend, 200)
+    assert.is_false(ok)
+    assert.matches("C stack overflow", err)
+  end)
+
   it("tells its status: normal while it waits, suspended after a yield", function()
     local co
     co = coroutine.create(function()
