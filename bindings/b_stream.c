@@ -288,12 +288,21 @@ int qnl_items_keep(qnl_stream_t *u, size_t size, bool first)
   return qn_buf_append(&u->items->taken, qn_stream_data(u->s).data, size);
 }
 
+/* The last `size` bytes have gone back already; `txn` may be NULL. */
+static void drop_kept(qnl_txn_t *txn, size_t size)
+{
+  size_t kept = txn != NULL ? qn_buf_size(&txn->taken) : 0;
+  if (kept > 0) {
+    txn->taken.tail -= size < kept ? size : kept;
+  }
+}
+
 void qnl_items_give_back(qnl_task_t *t)
 {
   qnl_stream_t *u = t->wait.obj;
   qn_slice_t d = {qn_buf_data(&u->items->taken), qn_buf_size(&u->items->taken)};
-  if (qn_stream_unread(u->s, d) == 0 && u->txn != NULL && qn_buf_size(&u->txn->taken) >= d.size) {
-    u->txn->taken.tail -= d.size;
+  if (qn_stream_unread(u->s, d) == 0) {
+    drop_kept(u->txn, d.size);
   }
   qnl_items_forget(u);
 }
@@ -323,6 +332,9 @@ static int stream_transaction(lua_State *L)
   if (what == TXN_ROLLBACK && qn_buf_size(&u->txn->taken) > 0) {
     rc = qn_stream_unread(u->s,
                           (qn_slice_t){qn_buf_data(&u->txn->taken), qn_buf_size(&u->txn->taken)});
+    if (rc == 0) { /* a read that waits for a later item does not give them back once more */
+      drop_kept(u->items, qn_buf_size(&u->txn->taken));
+    }
   }
   if (rc == 0) {
     txn_free(&u->txn);
