@@ -15,10 +15,10 @@
 
 /* --- results of the core become values -------------------------------------------------------- */
 
-static int protected_push(lua_State *L, lua_CFunction push, void *from)
+int qnl_protected_push(lua_State *L, lua_CFunction push, const void *from)
 {
   lua_pushcfunction(L, push);
-  lua_pushlightuserdata(L, from);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)from);
   return lua_pcall(L, 1, 1, 0);
 }
 
@@ -29,12 +29,12 @@ static int push_bytes(lua_State *L)
   return 1;
 }
 
-static int give_bytes(lua_State *L, int rc, qn_cert_bytes_t *bytes, const char *op)
+int qnl_give_bytes(lua_State *L, int rc, qn_cert_bytes_t *bytes, const char *op)
 {
   if (rc != 0) {
     return qnl_fail(L, rc, op);
   }
-  int status = protected_push(L, push_bytes, bytes);
+  int status = qnl_protected_push(L, push_bytes, bytes);
   qn_free(bytes->data);
   return status == LUA_OK ? 1 : lua_error(L);
 }
@@ -54,7 +54,7 @@ static int show(lua_State *L, int rc, qn_cert_list_t *list, lua_CFunction push)
   if (rc != 0) {
     return luaL_error(L, "qn.Certificate: %s", qn_err_text(rc));
   }
-  int status = protected_push(L, push, list);
+  int status = qnl_protected_push(L, push, list);
   qn_cert_list_free(list);
   return status == LUA_OK ? 1 : lua_error(L);
 }
@@ -148,7 +148,7 @@ static int push_serial(lua_State *L, const qn_cert_t *cert)
   if (rc != 0) {
     return luaL_error(L, "qn.Certificate: %s", qn_err_text(rc));
   }
-  int status = protected_push(L, push_serial_text, &bytes);
+  int status = qnl_protected_push(L, push_serial_text, &bytes);
   qn_free(bytes.data);
   if (status != LUA_OK) {
     return lua_error(L);
@@ -182,7 +182,7 @@ static int push_display_name(lua_State *L, const qn_cert_t *cert, bool of_issuer
   qn_cert_bytes_t bytes;
   int rc = qn_cert_display_name(cert, of_issuer, &bytes);
   return rc != 0 ? luaL_error(L, "qn.Certificate: %s", qn_err_text(rc))
-                 : give_bytes(L, rc, &bytes, NULL);
+                 : qnl_give_bytes(L, rc, &bytes, NULL);
 }
 
 static int push_algorithm(lua_State *L, const qn_cert_t *cert)
@@ -268,19 +268,19 @@ static qn_cert_t *check(lua_State *L, int idx) { return qnl_check(L, idx, &qnl_c
 static int to_pem(lua_State *L)
 {
   qn_cert_bytes_t bytes;
-  return give_bytes(L, qn_cert_to_pem(check(L, 1), &bytes), &bytes, "to_pem");
+  return qnl_give_bytes(L, qn_cert_to_pem(check(L, 1), &bytes), &bytes, "to_pem");
 }
 
 static int to_der(lua_State *L)
 {
   qn_cert_bytes_t bytes;
-  return give_bytes(L, qn_cert_to_der(check(L, 1), &bytes), &bytes, "to_der");
+  return qnl_give_bytes(L, qn_cert_to_der(check(L, 1), &bytes), &bytes, "to_der");
 }
 
 static int to_text(lua_State *L)
 {
   qn_cert_bytes_t bytes;
-  return give_bytes(L, qn_cert_to_text(check(L, 1), &bytes), &bytes, "to_text");
+  return qnl_give_bytes(L, qn_cert_to_text(check(L, 1), &bytes), &bytes, "to_text");
 }
 
 static int digest(lua_State *L)

@@ -20,6 +20,12 @@ int qnl_push_issuer_urls(lua_State *L);
 int qnl_push_crl_urls(lua_State *L);
 int qnl_push_key_id(lua_State *L);
 
+/* Calls `push` with a light userdata, protected, so that what the core gave can be freed whatever
+ * happens; the status of lua_pcall, its one result is on the stack. */
+int qnl_protected_push(lua_State *L, lua_CFunction push, const void *from);
+/* A string of these bytes, which are freed; or nil and the error `rc`. */
+int qnl_give_bytes(lua_State *L, int rc, qn_cert_bytes_t *bytes, const char *op);
+
 void qnl_push_hex(lua_State *L, const uint8_t *data, size_t size);
 /* A list of names, or nil when there is no such extension. */
 void qnl_push_key_usage(lua_State *L, uint32_t bits);

@@ -11,13 +11,6 @@
 #include <errno.h>
 #include <string.h>
 
-static int protected_push(lua_State *L, lua_CFunction push, const void *from)
-{
-  lua_pushcfunction(L, push);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)from);
-  return lua_pcall(L, 1, 1, 0);
-}
-
 static int push_certs(lua_State *L)
 {
   const qn_certs_t *list = lua_touserdata(L, 1);
@@ -52,7 +45,7 @@ static int fail(lua_State *L, int rc, const char *op)
 /* The result of reading, and the list is freed. */
 static int give(lua_State *L, int rc, qn_certs_t *list, lua_CFunction push, const char *op)
 {
-  int status = rc == 0 ? protected_push(L, push, list) : LUA_OK;
+  int status = rc == 0 ? qnl_protected_push(L, push, list) : LUA_OK;
   qn_certs_free(list);
   if (status != LUA_OK) {
     return lua_error(L);
@@ -186,7 +179,7 @@ static int core_verify(lua_State *L)
     return 1;
   }
   lua_pushnil(L);
-  int status = protected_push(L, push_findings, &(report_t){&found, &in});
+  int status = qnl_protected_push(L, push_findings, &(report_t){&found, &in});
   qn_findings_free(&found);
   return status == LUA_OK ? 2 : lua_error(L);
 }

@@ -12,13 +12,6 @@
 
 static qn_csr_t *check(lua_State *L) { return qnl_check(L, 1, &qnl_class_csr); }
 
-static int protected_push(lua_State *L, lua_CFunction push, void *from)
-{
-  lua_pushcfunction(L, push); /* cannot fail: a light function */
-  lua_pushlightuserdata(L, from);
-  return lua_pcall(L, 1, 1, 0);
-}
-
 /* --- fields ----------------------------------------------------------------------------------- */
 
 typedef int (*list_fn)(const qn_csr_t *csr, qn_cert_list_t *out);
@@ -30,7 +23,7 @@ static int give_list(lua_State *L, const qn_csr_t *csr, list_fn list_of, lua_CFu
   if (rc != 0) {
     return luaL_error(L, "qn.CertificateRequest: %s", qn_err_text(rc));
   }
-  int status = protected_push(L, push, &list);
+  int status = qnl_protected_push(L, push, &list);
   qn_cert_list_free(&list);
   return status == LUA_OK ? 1 : lua_error(L);
 }
@@ -94,39 +87,22 @@ static int csr_eq(lua_State *L)
 
 /* --- methods ---------------------------------------------------------------------------------- */
 
-static int push_bytes(lua_State *L)
-{
-  const qn_cert_bytes_t *bytes = lua_touserdata(L, 1);
-  lua_pushlstring(L, (const char *)bytes->data, bytes->size);
-  return 1;
-}
-
-static int give_bytes(lua_State *L, int rc, qn_cert_bytes_t *bytes, const char *op)
-{
-  if (rc != 0) {
-    return qnl_fail(L, rc, op);
-  }
-  int status = protected_push(L, push_bytes, bytes);
-  qn_free(bytes->data);
-  return status == LUA_OK ? 1 : lua_error(L);
-}
-
 static int to_pem(lua_State *L)
 {
   qn_cert_bytes_t bytes;
-  return give_bytes(L, qn_csr_to_pem(check(L), &bytes), &bytes, "to_pem");
+  return qnl_give_bytes(L, qn_csr_to_pem(check(L), &bytes), &bytes, "to_pem");
 }
 
 static int to_der(lua_State *L)
 {
   qn_cert_bytes_t bytes;
-  return give_bytes(L, qn_csr_to_der(check(L), &bytes), &bytes, "to_der");
+  return qnl_give_bytes(L, qn_csr_to_der(check(L), &bytes), &bytes, "to_der");
 }
 
 static int to_text(lua_State *L)
 {
   qn_cert_bytes_t bytes;
-  return give_bytes(L, qn_csr_to_text(check(L), &bytes), &bytes, "to_text");
+  return qnl_give_bytes(L, qn_csr_to_text(check(L), &bytes), &bytes, "to_text");
 }
 
 /* csr:verify() -> true | nil, err */
