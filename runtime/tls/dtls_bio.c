@@ -6,6 +6,7 @@
  * try again.
  */
 #include "tls/dtls_i.h"
+#include "tls/ossl.h"
 
 #include <errno.h>
 #include <openssl/bio.h>
@@ -64,32 +65,16 @@ static long on_ctrl(BIO *bio, int what, long number, void *p)
   }
 }
 
-static int on_create(BIO *bio)
-{
-  BIO_set_init(bio, 1);
-  return 1;
-}
-
 static BIO_METHOD *method;
 
 static void make_method(void)
 {
-  BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "qn datagrams");
-  if (m != NULL && BIO_meth_set_read(m, on_read) && BIO_meth_set_write(m, on_write) &&
-      BIO_meth_set_ctrl(m, on_ctrl) && BIO_meth_set_create(m, on_create)) {
-    method = m; /* for the life of the process */
-  } else {
-    BIO_meth_free(m);
-  }
+  method = qn__ossl_bio_method("qn datagrams", on_read, on_write, on_ctrl);
 }
 
 BIO *qn__dtls_bio(qn_tls_t *t)
 {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   pthread_once(&once, make_method);
-  BIO *bio = method != NULL ? BIO_new(method) : NULL;
-  if (bio != NULL) {
-    BIO_set_data(bio, t);
-  }
-  return bio;
+  return qn__ossl_bio(method, t);
 }

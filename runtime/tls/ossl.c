@@ -46,3 +46,33 @@ int qn__ossl_take(BIO *bio, bool ok, int code, uint8_t **data, size_t *size)
   BIO_free(bio);
   return rc;
 }
+
+/* --- methods of BIO --------------------------------------------------------------------------- */
+
+static int on_create(BIO *bio)
+{
+  BIO_set_init(bio, 1);
+  return 1;
+}
+
+BIO_METHOD *qn__ossl_bio_method(const char *name, int (*read)(BIO *, char *, int),
+                                int (*write)(BIO *, const char *, int),
+                                long (*ctrl)(BIO *, int, long, void *))
+{
+  BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, name);
+  if (m == NULL || !BIO_meth_set_read(m, read) || !BIO_meth_set_write(m, write) ||
+      !BIO_meth_set_ctrl(m, ctrl) || !BIO_meth_set_create(m, on_create)) {
+    BIO_meth_free(m);
+    return NULL;
+  }
+  return m;
+}
+
+BIO *qn__ossl_bio(const BIO_METHOD *method, void *data)
+{
+  BIO *bio = method != NULL ? BIO_new(method) : NULL;
+  if (bio != NULL) {
+    BIO_set_data(bio, data);
+  }
+  return bio;
+}

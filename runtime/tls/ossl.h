@@ -18,6 +18,12 @@ void qn__ossl_reason(char *buf, size_t size);
 /* A source that reads `data`, which must stay; NULL when out of memory. `size` is at most INT_MAX.
  */
 BIO *qn__ossl_source(const void *data, size_t size);
+/* A method of BIO for the life of the process; NULL when out of memory. */
+BIO_METHOD *qn__ossl_bio_method(const char *name, int (*read)(BIO *, char *, int),
+                                int (*write)(BIO *, const char *, int),
+                                long (*ctrl)(BIO *, int, long, void *));
+/* A BIO of it with this data; NULL when out of memory, also for the method. */
+BIO *qn__ossl_bio(const BIO_METHOD *method, void *data);
 /* Copies what was written to a memory BIO into memory of qn_malloc and frees the BIO; `ok` says
  * whether writing went well, `code` is the result when not. */
 int qn__ossl_take(BIO *bio, bool ok, int code, uint8_t **data, size_t *size);
